@@ -1,0 +1,1 @@
+"""Geometry of marking points and slots: plain functions on arrays and tensors."""
