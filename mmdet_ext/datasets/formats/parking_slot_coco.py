@@ -161,7 +161,11 @@ def _slot_annotation(record: ParkingImage, i: int, first_point: int) -> dict:
             for value in (*_rounded(corner), 2 if seen else 1)
         ],
         'num_keypoints': 4,
-        'segmentation': [_rounded(np.array(visible.exterior.coords)[:-1].ravel())],
+        'segmentation': [
+            _rounded(np.array(part.exterior.coords)[:-1].ravel())
+            for part in getattr(visible, 'geoms', [visible])
+            if part.geom_type == 'Polygon'
+        ],
         'bbox': _rounded([x1, y1, x2 - x1, y2 - y1]),
         'area': round(visible.area, 2),
         'occupied': {1: True, 0: False, -1: None}[int(record.occupied[i])],
@@ -217,7 +221,7 @@ def read_parking_slot_coco(path: str | Path) -> ParkingSlotFile:
     _check_labels(labels, path)
     category_rows = {c['id']: i for i, c in enumerate(content['categories'])}
     slots, points = defaultdict(list), defaultdict(list)
-    image_ids = {image['id'] for image in content['images']}
+    image_ids = _image_ids(path, content['images'])
     for target, key in ((slots, 'annotations'), (points, 'marking_points')):
         for i, entry in enumerate(content.get(key, ())):
             if entry.get('image_id') not in image_ids:
@@ -231,6 +235,18 @@ def read_parking_slot_coco(path: str | Path) -> ParkingSlotFile:
         for image in content['images']
     ]
     return ParkingSlotFile(path, labels, tuple(c['name'] for c in content['categories']), images)
+
+
+def _image_ids(path: Path, images: list[dict]) -> set[int]:
+    ids = set()
+    for i, image in enumerate(images):
+        if image.get('id') is None or image['id'] in ids:
+            found = (
+                'no `id`' if image.get('id') is None else f'the id {image["id"]} of another image'
+            )
+            raise ValueError(f'{path}: images[{i}] has {found}; give each image an id of its own.')
+        ids.add(image['id'])
+    return ids
 
 
 def _load_json(path: Path) -> dict:
@@ -275,7 +291,7 @@ def _read_image(path, image, points, slots, category_rows) -> ParkingImage:
         slot_types=_stack(
             [_slot_type(path, i, e, category_rows) for i, e in slots], dtype=np.int64
         ),
-        occupied=_stack([_OCCUPIED[e.get('occupied')] for _, e in slots], dtype=np.int64),
+        occupied=_stack([_occupied(path, i, e) for i, e in slots], dtype=np.int64),
         slot_points=_stack(
             [[rows.get(k, -1) for k in e.get('marking_point_ids', (None, None))] for _, e in slots],
             2,
@@ -325,6 +341,16 @@ def _corners(path: Path, i: int, entry: dict) -> list[list[float]]:
             'corners entrance_left, entrance_right, rear_right, rear_left as 12 finite numbers x, y, v.'
         )
     return [keypoints[k : k + 2] for k in (0, 3, 6, 9)]
+
+
+def _occupied(path: Path, i: int, entry: dict) -> int:
+    occupied = entry.get('occupied')
+    if not (occupied is None or isinstance(occupied, bool)):
+        raise ValueError(
+            f'{path}: annotations[{i}] (id {entry.get("id")}) has occupied {occupied!r}; '
+            'expected true, false or null.'
+        )
+    return _OCCUPIED[occupied]
 
 
 def _slot_type(path: Path, i: int, entry: dict, category_rows: dict) -> int:

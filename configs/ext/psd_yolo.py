@@ -1,0 +1,82 @@
+"""Parking slots and marking points on surround-view images: the default.
+
+Trains on synthetic scenes that are made on first use; for your own data set `data_root` to a
+folder with train.json and val.json in parking-slot COCO and delete `synthetic_data`.
+"""
+
+_base_ = [
+    '../_base_/models/psd_yolo.py',
+    '../_base_/datasets/parking_slots.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
+]
+
+# What you are likely to change.
+data_root = 'data/surround_view/'
+classes = ('perpendicular', 'parallel', 'slanted')
+image_size = (256, 256)  # width, height; multiples of 32
+batch_size = 16
+num_workers = 2
+max_epochs = 30
+base_lr = 2e-3
+
+# Made under data_root when its JSON files are missing.
+synthetic_data = dict(out_dir=data_root, splits=dict(train=800, val=200), size=512, seed=0)
+
+# The rest follows.
+train_pipeline = [
+    dict(type='LoadParkingSlotImage'),
+    dict(type='LoadParkingSlotAnnotations'),
+    dict(
+        type='ParkingSlotAffine',
+        size=image_size,
+        rotation=(0, 360),
+        flip_prob=0.5,
+        scale=(0.9, 1.1),
+        shift=0.05,
+    ),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackParkingSlotInputs'),
+]
+test_pipeline = [
+    dict(type='LoadParkingSlotImage'),
+    dict(type='LoadParkingSlotAnnotations'),
+    dict(type='ParkingSlotAffine', size=image_size),
+    dict(type='PackParkingSlotInputs'),
+]
+
+metainfo = dict(classes=classes)
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=num_workers,
+    dataset=dict(
+        data_root=data_root, ann_file='train.json', metainfo=metainfo, pipeline=train_pipeline
+    ),
+)
+val_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=num_workers,
+    dataset=dict(
+        data_root=data_root, ann_file='val.json', metainfo=metainfo, pipeline=test_pipeline
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = [
+    dict(type='ParkingSlotMetric', ann_file=data_root + 'val.json'),
+    dict(type='CocoMetric', ann_file=data_root + 'val.json', metric='bbox'),
+]
+test_evaluator = val_evaluator
+
+model = dict(bbox_head=dict(num_classes=len(classes)))
+train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=base_lr))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_epochs,
+        eta_min=0,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]

@@ -1,0 +1,242 @@
+"""Training and testing from a config: what ``tools/train.py`` and ``tools/test.py`` do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
+from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
+from mmdet_ext.utils.dist import cpu_process_group
+from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
+
+
+def load_config(
+    path: str,
+    cfg_options: Mapping | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config file and settle where its run writes to and how it is launched.
+
+    Args:
+        path: A config file.
+        cfg_options: Values that override the file's, by dotted key.
+        work_dir: Folder for the run's outputs. Defaults to the config's own ``work_dir``, else to
+            ``work_dirs/<name of the config file>``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file; names files with a similar name.
+        ValueError: If it is no valid Python, or one of its ``custom_imports`` fails.
+    """
+    if not Path(path).is_file():
+        folder = Path(path).parent
+        known = [str(file) for file in [*folder.glob('*.py'), *Path('configs').rglob('*.py')]]
+        raise FileNotFoundError(
+            f'the config {path} does not exist{did_you_mean(path, known)}: correct the path.'
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except (ImportError, SyntaxError) as error:
+        raise ValueError(f'the config {path} cannot be read: {error}.') from error
+    if cfg_options:
+        cfg.merge_from_dict(dict(cfg_options))
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    cfg.launcher = launcher
+    return cfg
+
+
+def train(
+    config: str,
+    *,
+    work_dir: str | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    resume: str | None = None,
+    cfg_options: Mapping | None = None,
+    launcher: str = 'none',
+) -> Runner:
+    """Train a config's model.
+
+    Args:
+        config: A config file.
+        work_dir: See :func:`load_config`, as for ``cfg_options`` and ``launcher``.
+        amp: Use mixed precision: float16 on a GPU, bfloat16 on the CPU.
+        auto_scale_lr: Scale the learning rate from the config's ``base_batch_size`` to the batch
+            size of this run.
+        resume: A checkpoint to go on from, or ``auto`` for the latest one in the work folder.
+        cfg_options: Values that override the config's.
+        launcher: How the processes were started.
+
+    Returns:
+        The runner, after training.
+
+    Raises:
+        FileNotFoundError: If the config or a checkpoint does not exist.
+        ValueError: If an option does not fit the config, or a checkpoint does not fit the model.
+        KeyError: If the config names a type that is not registered.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    if amp:
+        _use_amp(cfg, config)
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                f'{config} has no `auto_scale_lr.base_batch_size`, which --auto-scale-lr scales from: '
+                'add `auto_scale_lr = dict(base_batch_size=N)` with the batch size that its learning '
+                'rate was chosen for.'
+            )
+        cfg.auto_scale_lr.enable = True
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    if cfg.get('load_from'):
+        require_checkpoint_file(cfg.load_from)
+
+    with cpu_process_group(cfg), explained_config_errors(cfg):
+        runner = _build_runner(cfg)
+        _check_start(runner, cfg)
+        runner.train()
+    return runner
+
+
+def evaluate(
+    config: str,
+    checkpoint: str,
+    *,
+    work_dir: str | None = None,
+    out: str | None = None,
+    show: bool = False,
+    show_dir: str | None = None,
+    wait_time: float = 2,
+    tta: bool = False,
+    cfg_options: Mapping | None = None,
+    launcher: str = 'none',
+) -> dict[str, float]:
+    """Evaluate a checkpoint on a config's test data.
+
+    Args:
+        config: A config file.
+        checkpoint: A checkpoint that was trained with it.
+        work_dir: See :func:`load_config`, as for ``cfg_options`` and ``launcher``.
+        out: A ``.pkl`` file to write the predictions to.
+        show: Show each image with its predictions in a window.
+        show_dir: Write them into this folder instead; a relative path is taken inside
+            ``<work_dir>/<timestamp>``, as mmdet does.
+        wait_time: Seconds that a window stays open.
+        tta: Augment at test time, with the config's ``tta_model`` and ``tta_pipeline``.
+        cfg_options: Values that override the config's.
+        launcher: How the processes were started.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If an option does not fit the config, or the checkpoint does not fit the model.
+        KeyError: If the config names a type that is not registered.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    require_checkpoint_file(checkpoint)
+    cfg.load_from, cfg.resume = checkpoint, False
+    if out:
+        _dump_predictions(cfg, out)
+    if show or show_dir:
+        _draw_predictions(cfg, config, show, show_dir, wait_time)
+    if tta:
+        _use_tta(cfg, config)
+
+    with cpu_process_group(cfg), explained_config_errors(cfg):
+        runner = _build_runner(cfg)
+        check_checkpoint(_unwrapped(runner), checkpoint)
+        return runner.test()
+
+
+def _build_runner(cfg: Config) -> Runner:
+    if 'synthetic_data' in cfg:
+        from mmdet_ext.datasets.surround_view.dataset import ensure_dataset  # noqa: PLC0415
+
+        ensure_dataset(**cfg.synthetic_data)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _unwrapped(runner: Runner) -> torch.nn.Module:
+    wrapped = isinstance(runner.model, torch.nn.parallel.DistributedDataParallel)
+    return runner.model.module if wrapped else runner.model
+
+
+def _check_start(runner: Runner, cfg: Config) -> None:
+    """Check the checkpoint that training will start from: mmengine would drop what does not fit."""
+    start = cfg.get('load_from')
+    if cfg.get('resume') and start is None:
+        start = find_latest_checkpoint(cfg.work_dir)
+    if start is None:
+        return
+    fitting, wanted = check_checkpoint(_unwrapped(runner), start, partial=not cfg.get('resume'))
+    runner.logger.info(f'{fitting} of {wanted} parameters start from {start}')
+
+
+def _use_amp(cfg: Config, name: str) -> None:
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'):
+        raise ValueError(
+            f'--amp replaces an OptimWrapper, but `optim_wrapper.type` of {name} is {kind}: train '
+            'without --amp, or set up mixed precision in the config.'
+        )
+    if torch.cuda.is_available():
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+        return
+    wrapper.type = BFloat16OptimWrapper.__name__
+    for scaling in ('loss_scale', 'dtype', 'use_fsdp'):
+        wrapper.pop(scaling, None)
+
+
+def _dump_predictions(cfg: Config, out: str) -> None:
+    if Path(out).suffix not in ('.pkl', '.pickle'):
+        raise ValueError(f'--out is {out}, but predictions are pickled: end it in .pkl or .pickle.')
+    evaluators = cfg.get('test_evaluator') or []
+    evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+    cfg.test_evaluator = [*evaluators, dict(type='DumpDetResults', out_file_path=out)]
+
+
+def _draw_predictions(
+    cfg: Config, name: str, show: bool, show_dir: str | None, wait_time: float
+) -> None:
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError(
+            f'{name} has no `default_hooks.visualization`, which --show and --show-dir draw with: add '
+            "`visualization=dict(type='DetVisualizationHook')` to its `default_hooks`."
+        )
+    hook.draw = True
+    if show:
+        hook.show, hook.wait_time = True, wait_time
+    if show_dir:
+        hook.test_out_dir = show_dir
+
+
+def _use_tta(cfg: Config, name: str) -> None:
+    missing = [f'`{key}`' for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise ValueError(
+            f'{name} has no {" and no ".join(missing)}, which --tta needs: add '
+            "`tta_model = dict(type='DetTTAModel', ...)` and a `tta_pipeline` with TestTimeAug, or "
+            'test without --tta.'
+        )
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:  # a wrapper such as RepeatDataset
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', []),
+        dict(type='PrepareTTAHook', tta_cfg=cfg.tta_model),
+    ]

@@ -1,0 +1,51 @@
+"""Packing of pipeline results into data samples."""
+
+import numpy as np
+import torch
+from mmdet.datasets.transforms import PackDetInputs
+from mmdet.registry import TRANSFORMS
+from mmengine.structures import InstanceData
+
+_SLOT_KEYS = {'gt_corners': 'corners', 'gt_occupied': 'occupied'}
+_POINT_KEYS = {
+    'gt_points': 'points',
+    'gt_directions': 'directions',
+    'gt_has_direction': 'has_direction',
+    'gt_shapes': 'shapes',
+}
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'homography_matrix', 'scale_factor')
+
+
+@TRANSFORMS.register_module()
+class PackParkingSlotInputs(PackDetInputs):
+    """Pack image, slots and marking points.
+
+    The data sample gets ``gt_instances`` with ``bboxes`` (M, 4), ``labels`` (M,), ``corners``
+    (M, 4, 2) and ``occupied`` (M,); ``gt_marking_points`` with ``points`` (N, 2), ``directions``
+    (N, 2), ``has_direction`` (N,) and ``shapes`` (N,); and ``label_kinds`` among its meta
+    information.
+
+    Args:
+        meta_keys: Result keys to keep as meta information.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:
+        super().__init__(meta_keys=(*meta_keys, 'label_kinds'))
+
+    def transform(self, results: dict) -> dict:
+        """Return ``inputs`` (3, H, W) and ``data_samples``."""
+        packed = super().transform(results)
+        sample = packed['data_samples']
+        for key, name in _SLOT_KEYS.items():
+            if key in results:
+                sample.gt_instances[name] = _to_tensor(results[key])
+        if 'gt_points' in results:
+            sample.gt_marking_points = InstanceData(
+                **{name: _to_tensor(results[key]) for key, name in _POINT_KEYS.items()}
+            )
+        return packed
+
+
+def _to_tensor(array: np.ndarray) -> torch.Tensor:
+    kind = np.float32 if array.dtype.kind == 'f' else array.dtype
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=kind))

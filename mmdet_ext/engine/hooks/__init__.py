@@ -1,0 +1,7 @@
+"""Registered hooks, one per file."""
+
+from .channels_last_hook import ChannelsLastHook
+from .class_check_hook import ClassCheckHook
+from .visualization_hook import ParkingSlotVisualizationHook
+
+__all__ = ['ChannelsLastHook', 'ClassCheckHook', 'ParkingSlotVisualizationHook']

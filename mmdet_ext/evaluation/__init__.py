@@ -1,0 +1,5 @@
+"""Evaluation: registered metrics over plain functions."""
+
+from .metrics import ParkingSlotMetric
+
+__all__ = ['ParkingSlotMetric']

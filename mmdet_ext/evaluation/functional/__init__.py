@@ -1,0 +1,1 @@
+"""Plain NumPy functions behind the metrics, usable without a Runner."""

@@ -1,0 +1,5 @@
+"""Metrics registered in MMDetection's ``METRICS``."""
+
+from mmdet_ext.evaluation.metrics.parking_slot_metric import ParkingSlotMetric
+
+__all__ = ['ParkingSlotMetric']

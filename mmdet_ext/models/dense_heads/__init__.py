@@ -1,0 +1,5 @@
+"""Dense heads."""
+
+from .psd_head import PSDHead
+
+__all__ = ['PSDHead']

@@ -1,0 +1,162 @@
+"""From dense maps to marking points and slots, in the frame of the network input.
+
+Batched tensor code without data-dependent loops: it traces to ONNX. Radii are in pixels of a
+600-pixel-high input, like all distances of this package.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdet_ext.structures.slots import assemble_corners, entrance_distances, separator
+
+from .dense_points import cell_centres, find_peaks, gather_cells, suppress
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """What the head's ``test_cfg`` may set.
+
+    Attributes:
+        score_thr: Lowest score that is returned.
+        max_points: Most marking points of an image.
+        max_slots: Most slots of an image.
+        point_radius: A point this close to a better one is dropped, pixels of 600.
+        slot_radius: A slot both of whose entrance corners are this close to those of a better one
+            is dropped, pixels of 600.
+        snap_radius: An entrance corner moves to the best marking point this close to it, pixels of
+            600; 0 leaves the corners alone.
+        snap_score: Lowest score of a point that a corner moves to.
+        entrance_margin: Slots whose entrance corners lie further outside the image are dropped,
+            pixels of 600; data sets label no such slots.
+    """
+
+    score_thr: float = 0.05
+    max_points: int = 64
+    max_slots: int = 32
+    point_radius: float = 10.0
+    slot_radius: float = 30.0
+    snap_radius: float = 20.0
+    snap_score: float = 0.2
+    entrance_margin: float = 5.0
+
+
+def split_point_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Split the channels of the point branch.
+
+    Args:
+        maps: Shape ``(B, 5 + S, H, W)``.
+
+    Returns:
+        Confidence logits (1), offset from the cell centre in cells (2), direction (2) and shape
+        logits (S).
+    """
+    return maps.split([1, 2, 2, maps.shape[1] - 5], 1)
+
+
+def split_slot_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Split the channels of the slot branch.
+
+    Args:
+        maps: Shape ``(B, 9 + C, H, W)``.
+
+    Returns:
+        Confidence logits (1), entrance (4: offset of the midpoint from the cell centre in cells,
+        then half of p2 - p1 in :data:`ENTRANCE_UNIT` cells), separator (3: direction, logarithm
+        of the depth in the same unit), occupancy logits (1) and type logits (C).
+    """
+    return maps.split([1, 4, 3, 1, maps.shape[1] - 9], 1)
+
+
+ENTRANCE_UNIT = 8
+"""Cells per unit of half entrances and depths: brings these regression targets near 1."""
+
+
+def decode_points(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str, Tensor]:
+    """Decode the point branch.
+
+    Args:
+        maps: Shape ``(B, 5 + S, H, W)``.
+        stride: Of the maps, in pixels.
+        config: Counts and radii.
+
+    Returns:
+        ``points`` (B, K, 2) in pixels, ``scores`` (B, K) (0: nothing here), ``directions``
+        (B, K, 2) and ``shapes`` (B, K).
+    """
+    confidence, offset, direction, shape = split_point_maps(maps)
+    scores, index = find_peaks(confidence.sigmoid(), config.max_points)
+    cells = cell_centres(*maps.shape[-2:], maps)[index]
+    points = (cells + gather_cells(offset, index)) * stride - 0.5
+    radius = config.point_radius * maps.shape[-2] * stride / 600
+    return {
+        'points': points,
+        'scores': suppress(scores, torch.cdist(points, points), radius),
+        'directions': F.normalize(gather_cells(direction, index), dim=-1),
+        'shapes': gather_cells(shape, index).argmax(-1),
+    }
+
+
+def decode_slots(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str, Tensor]:
+    """Decode the slot branch.
+
+    Args:
+        maps: Shape ``(B, 9 + C, H, W)``.
+        stride: Of the maps, in pixels.
+        config: Counts and radii.
+
+    Returns:
+        ``corners`` (B, K, 4, 2) in pixels, ``scores`` (B, K) (0: nothing here), ``labels`` (B, K)
+        and ``occupied_scores`` (B, K).
+    """
+    confidence, entrance, separating, occupied, types = split_slot_maps(maps)
+    scores, index = find_peaks(confidence.sigmoid(), config.max_slots)
+    cells = cell_centres(*maps.shape[-2:], maps)[index]
+    offset, half = gather_cells(entrance, index).split(2, -1)
+    direction, depth = gather_cells(separating, index).split([2, 1], -1)
+    middle = (cells + offset) * stride - 0.5
+    half = half * (ENTRANCE_UNIT * stride)
+    corners = assemble_corners(
+        middle - half,
+        middle + half,
+        F.normalize(direction, dim=-1),
+        depth.squeeze(-1).clamp(max=4).exp() * (ENTRANCE_UNIT * stride),
+    )
+    radius = config.slot_radius * maps.shape[-2] * stride / 600
+    return {
+        'corners': corners,
+        'scores': suppress(scores, entrance_distances(corners, corners), radius),
+        'labels': gather_cells(types, index).argmax(-1),
+        'occupied_scores': gather_cells(occupied, index).squeeze(-1).sigmoid(),
+    }
+
+
+def snap_entrances(
+    corners: Tensor, points: Tensor, scores: Tensor, radius: float, min_score: float
+) -> Tensor:
+    """Move entrance corners onto the marking points they land on.
+
+    The global slot knows which two junctions belong together, the local point knows where they
+    are; combining the two follows Suhr and Jung (End-to-End Trainable One-Stage Parking Slot
+    Detection Integrating Global and Local Information, 2020).
+
+    Args:
+        corners: Shape ``(B, M, 4, 2)``.
+        points: Shape ``(B, N, 2)``.
+        scores: Of the points, ``(B, N)``.
+        radius: Furthest point that a corner moves to, in pixels.
+        min_score: Lowest score of such a point.
+
+    Returns:
+        Corners with the same separator direction and depth, ``(B, M, 4, 2)``.
+    """
+    direction, depth = separator(corners)
+    entrance = corners[:, :, :2].flatten(1, 2)
+    distance = torch.cdist(entrance, points) + (scores < min_score)[:, None] * (2 * radius + 1)
+    nearest, index = distance.min(-1)
+    target = points.gather(1, index[..., None].expand(-1, -1, 2))
+    entrance = torch.where((nearest <= radius)[..., None], target, entrance)
+    p1, p2 = entrance.unflatten(1, (-1, 2)).unbind(2)
+    return assemble_corners(p1, p2, direction, depth)
