@@ -15,10 +15,10 @@ _base_ = [
 data_root = 'data/surround_view/'
 classes = ('perpendicular', 'parallel', 'slanted')
 image_size = (256, 256)  # width, height; multiples of 32
-batch_size = 16
+batch_size = 8
 num_workers = 2
 max_epochs = 30
-base_lr = 2e-3
+base_lr = 3e-3
 
 # Made under data_root when its JSON files are missing.
 synthetic_data = dict(out_dir=data_root, splits=dict(train=800, val=200), size=512, seed=0)
@@ -35,7 +35,7 @@ train_pipeline = [
         scale=(0.9, 1.1),
         shift=0.05,
     ),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='YOLOXHSVRandomAug'),
     dict(type='PackParkingSlotInputs'),
 ]
 test_pipeline = [
@@ -43,6 +43,24 @@ test_pipeline = [
     dict(type='LoadParkingSlotAnnotations'),
     dict(type='ParkingSlotAffine', size=image_size),
     dict(type='PackParkingSlotInputs'),
+]
+
+# --tta: four quarter turns, each also mirrored.
+tta_model = dict(type='ParkingSlotTTAModel')
+tta_pipeline = [
+    dict(type='LoadParkingSlotImage'),
+    dict(type='LoadParkingSlotAnnotations'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='ParkingSlotAffine', size=image_size, rotation=(turn, turn), flip_prob=p)
+                for turn in (0, 90, 180, 270)
+                for p in (0, 1)
+            ],
+            [dict(type='PackParkingSlotInputs')],
+        ],
+    ),
 ]
 
 metainfo = dict(classes=classes)

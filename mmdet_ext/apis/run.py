@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.dist import cpu_process_group
@@ -159,11 +160,18 @@ def evaluate(
         return runner.test()
 
 
-def _build_runner(cfg: Config) -> Runner:
-    if 'synthetic_data' in cfg:
-        from mmdet_ext.datasets.surround_view.dataset import ensure_dataset  # noqa: PLC0415
+def prepare_data(cfg: Config) -> None:
+    """Make the synthetic scenes that a config asks for, if they are not there yet.
 
+    Args:
+        cfg: A config, with or without ``synthetic_data`` (arguments of ``ensure_dataset``).
+    """
+    if cfg.get('synthetic_data'):
         ensure_dataset(**cfg.synthetic_data)
+
+
+def _build_runner(cfg: Config) -> Runner:
+    prepare_data(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -2,5 +2,6 @@
 
 from .dense_heads import PSDHead
 from .detectors import ParkingSlotDetector
+from .test_time_augs import ParkingSlotTTAModel
 
-__all__ = ['PSDHead', 'ParkingSlotDetector']
+__all__ = ['PSDHead', 'ParkingSlotDetector', 'ParkingSlotTTAModel']

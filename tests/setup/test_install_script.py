@@ -24,6 +24,7 @@ BASIC_TOOLS = [
     'mkdir',
     'sleep',
     'head',
+    'rm',
 ]
 
 FAKE_PYTHON = """#!/bin/bash
@@ -140,6 +141,9 @@ def stamped(checkout):
     """Pretend that set-up has run: the stamp holds what the script computes as its fingerprint."""
     venv = checkout.folder / '.venv'
     (venv / 'bin').mkdir(parents=True)
+    ops = venv / 'lib/python3.11/site-packages/mmcv/_ext.cpython-311.so'
+    ops.parent.mkdir(parents=True)
+    ops.touch()
     shutil.copy(checkout.bin / 'python3.11', venv / 'bin/python')
     script = checkout.folder / 'tools/setup/install.sh'
     line = re.search(r'^fingerprint\(\).*', script.read_text(), re.MULTILINE)[0]
@@ -153,6 +157,12 @@ def test_a_finished_set_up_says_nothing_and_takes_no_time(checkout):
     result = checkout.run()
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
     assert time.perf_counter() - start < 2
+
+
+def test_set_up_runs_again_when_the_ops_are_gone(checkout):
+    stamped(checkout)
+    next((checkout.folder / '.venv').rglob('_ext*.so')).unlink()
+    assert 'Setting up' in checkout.run().stdout
 
 
 @pytest.mark.parametrize(

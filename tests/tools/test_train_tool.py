@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdet_ext.apis import train
+from mmdet_ext.apis import run, train
 
 
 @pytest.fixture
@@ -116,9 +116,8 @@ def test_resuming_another_architecture_is_refused(train_main, config, error_of):
 
 
 def test_the_synthetic_data_of_a_config_is_made_before_anything_is_built(config, monkeypatch):
-    dataset = pytest.importorskip('mmdet_ext.datasets.surround_view.dataset')
     made = []
-    monkeypatch.setattr(dataset, 'ensure_dataset', lambda **recipe: made.append(recipe))
+    monkeypatch.setattr(run, 'ensure_dataset', lambda **recipe: made.append(recipe))
     more = "synthetic_data = dict(out_dir='d', splits=dict(train=2), size=64, seed=1)\n"
     train(config(more))
     assert made == [{'out_dir': 'd', 'splits': {'train': 2}, 'size': 64, 'seed': 1}]

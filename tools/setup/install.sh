@@ -11,7 +11,8 @@ readonly UV='uv==0.13.8' STEPS=6 NEED_GIB=12
 # The venv is up to date when nothing that this script reads has changed since it was filled.
 # Tool settings (ruff, pytest) in pyproject.toml do not count; the folder does (editable install).
 fingerprint() { { cat "$PINS" tools/setup/install.sh; sed '/^\[tool/,$d' pyproject.toml; pwd; } | sha256sum; }
-if [[ -x .venv/bin/python && -f $STAMP && $(<"$STAMP") == "$(fingerprint)" ]]; then exit 0; fi
+ops_are_there() { compgen -G '.venv/lib/python3*/site-packages/mmcv/_ext.*.so' >/dev/null; }
+if [[ -x .venv/bin/python && -f $STAMP && $(<"$STAMP") == "$(fingerprint)" ]] && ops_are_there; then exit 0; fi
 
 started=$SECONDS step_number=0 heartbeat=
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -55,8 +56,11 @@ check_machine() {
 
 # ---- running a step -----------------------------------------------------------------------------
 beat() {  # says every minute, as long as this script lives, that a long step is still going on
-  local minutes=0
-  while sleep 60 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do echo "      ... $((++minutes)) min"; done
+  local second
+  for (( second = 1; ; second++ )); do
+    sleep 1 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null || return
+    (( second % 60 )) || echo "      ... $((second / 60)) min"
+  done
 }
 step() {  # step TEXT: end the step before, announce this one
   echo "[$((++step_number))/$STEPS] $1"
@@ -85,18 +89,27 @@ ops_device() {
   fi
 }
 
-build_ops() {  # uv's cache knows the build by `built-for`, so another torch or device builds anew
-  local device=$1 built_for=$2 reinstall=()
-  ops_import && [[ $(cat .venv/ops-built-for 2>/dev/null || echo "$built_for") == "$built_for" ]] || reinstall=(--reinstall-package onedl-mmcv)
-  export MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)}
-  if [[ $device == cuda ]]; then export FORCE_CUDA=1; else export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=; fi
-  PATH=$PWD/.venv/bin:$PATH uv --no-build-isolation "${reinstall[@]}" \
-    --config-settings-package "onedl-mmcv:built-for=$built_for" "$(grep '^onedl-mmcv==' "$PINS")" || return 1
+# The wheel is kept per torch, Python and device: a second checkout needs no second build. (Caches of
+# pip and uv know none of the three.)
+build_ops() {
+  local pin cache wheel
+  pin=$(grep '^onedl-mmcv==' "$PINS")
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/mmdet_ext/$built_for
+  wheel=$cache/onedl_mmcv-${pin#*==}-*.whl
+  if ! compgen -G "$wheel" >/dev/null; then
+    export MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)}
+    if [[ $device == cuda ]]; then export FORCE_CUDA=1; else export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=; fi
+    PATH=$PWD/.venv/bin:$PATH .venv/bin/python -m pip wheel --verbose --no-cache-dir --no-deps --no-build-isolation \
+      --wheel-dir "$cache" "$pin" || return 1
+  fi
+  [[ $(cat .venv/ops-built-for 2>/dev/null) == "$built_for" ]] && ops_import && return
+  uv --reinstall-package onedl-mmcv $wheel || return 1
   echo "$built_for" >.venv/ops-built-for
 }
 
 # ---- the steps ----------------------------------------------------------------------------------
 check_machine
+rm -f "$STAMP"
 echo "Setting up .venv with $python ($(version_of "$python")); about 10 minutes the first time, under one afterwards"
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   mkdir -p .venv
@@ -117,15 +130,15 @@ grep -v '^onedl-mmcv==' "$PINS" >.venv/pins.txt
 try "the packages pinned in $PINS could not be installed" uv -r .venv/pins.txt
 
 device=$(ops_device)
-built_for=$(.venv/bin/python -c 'import sys, torch; print(f"torch-{torch.__version__}-py{sys.version_info.minor}")')-$device
-step "building mmcv's ops for ${device^^} (about 6 min on 2 cores; seconds when uv has them in its cache)"
-try "building mmcv's ops failed" build_ops "$device" "$built_for"
+built_for=$(.venv/bin/python -c 'import sys, torch; print(f"torch-{torch.__version__}-py3{sys.version_info.minor}")')-$device
+step "building mmcv's ops for ${device^^} (about 6 min on 2 cores; seconds when they were built before)"
+try "building mmcv's ops failed" build_ops
 
 step 'installing mmdet_ext in editable mode'
 try 'mmdet_ext itself could not be installed' uv --no-build-isolation -e .
 
 step 'checking that all of it imports'
-ops_import || die "mmcv's compiled ops do not import (see the end of $LOG): run \`.venv/bin/python -m uv cache clean onedl-mmcv\`, delete .venv/ops-built-for and try again."
+ops_import || die "mmcv's compiled ops do not import (see the end of $LOG): delete ${XDG_CACHE_HOME:-$HOME/.cache}/mmdet_ext/$built_for and .venv/ops-built-for, then try again."
 try 'the installed stack does not import' .venv/bin/python -c 'import torch, torchvision, mmcv.ops, mmengine, mmdet, mmdet_ext'
 fingerprint >"$STAMP"
 echo "Set-up done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s: $(.venv/bin/python -W ignore -c 'import torch, mmcv, mmengine, mmdet

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.registry import MODELS
@@ -25,7 +26,7 @@ from ..task_modules.decoding import (
     DecodingConfig,
     decode_points,
     decode_slots,
-    snap_entrances,
+    refine,
     split_point_maps,
     split_slot_maps,
 )
@@ -36,8 +37,8 @@ from ..task_modules.dense_points import assign_cells, cell_centres
 class PSDHead(BaseDenseHead):
     """Predicts marking points and parking slots densely, in one pass.
 
-    The point branch works on a fine map: confidence, position, direction and shape of each
-    junction. The slot branch works on a coarser one, at the midpoint of each entrance: both
+    The point branch works on one fine map: confidence, position, direction and shape of each
+    junction. The slot branch, which has to look further, works on the sum of all maps, at the midpoint of each entrance: both
     entrance corners, separator direction and depth, type and occupancy; slanted slots come out
     as such. Entrance corners are then refined by the points they land on. Global and local
     predictions in one network are the idea of Suhr and Jung (End-to-End Trainable One-Stage
@@ -51,10 +52,11 @@ class PSDHead(BaseDenseHead):
         num_classes: Number of slot types.
         in_channels: Channels of the features.
         feat_channels: Channels inside the branches.
-        stacked_convs: Convolutions of each branch before its last one.
+        point_dilations: Dilations of the 3 x 3 convolutions of the point branch.
+        slot_dilations: Likewise of the slot branch, which has to see both ends of an entrance.
         point_level: Index of the feature map of the point branch.
         point_stride: Its stride in pixels.
-        slot_level: Index of the feature map of the slot branch.
+        slot_level: Index of the feature map that the slot branch resizes the others to.
         slot_stride: Its stride in pixels.
         point_sigma: Width of the confidence targets of points, in cells.
         slot_sigma: Width of the confidence targets of slots, in cells.
@@ -79,7 +81,8 @@ class PSDHead(BaseDenseHead):
         num_classes: int,
         in_channels: int,
         feat_channels: int = 64,
-        stacked_convs: int = 2,
+        point_dilations: tuple[int, ...] = (1, 1),
+        slot_dilations: tuple[int, ...] = (1, 2, 4),
         point_level: int = 0,
         point_stride: int = 4,
         slot_level: int = 1,
@@ -88,13 +91,13 @@ class PSDHead(BaseDenseHead):
         slot_sigma: float = 1.0,
         radius: float = 1.5,
         loss_cls: dict = dict(type='GaussianFocalLoss', loss_weight=1.0),
-        loss_offset: dict = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0),
-        loss_direction: dict = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0),
-        loss_shape: dict = dict(type='CrossEntropyLoss', loss_weight=0.2),
-        loss_entrance: dict = dict(type='SmoothL1Loss', beta=0.1, loss_weight=2.0),
-        loss_separator: dict = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0),
-        loss_type: dict = dict(type='CrossEntropyLoss', loss_weight=0.2),
-        loss_occupied: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=0.5),
+        loss_offset: dict = dict(type='SmoothL1Loss', beta=0.05, loss_weight=1.0),
+        loss_direction: dict = dict(type='SmoothL1Loss', beta=0.05, loss_weight=1.0),
+        loss_shape: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
+        loss_entrance: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=2.0),
+        loss_separator: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=1.0),
+        loss_type: dict = dict(type='CrossEntropyLoss', loss_weight=0.5),
+        loss_occupied: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
         norm_cfg: dict = dict(type='BN'),
         act_cfg: dict = dict(type='SiLU', inplace=True),
         train_cfg: dict | None = None,
@@ -116,22 +119,23 @@ class PSDHead(BaseDenseHead):
         self.loss_type = MODELS.build(loss_type)
         self.loss_occupied = MODELS.build(loss_occupied)
 
-        def branch(out_channels: int) -> nn.Sequential:
+        def branch(out_channels: int, dilations: tuple[int, ...]) -> nn.Sequential:
             layers = [
                 ConvModule(
                     feat_channels if i else in_channels,
                     feat_channels,
                     3,
-                    padding=1,
+                    padding=dilation,
+                    dilation=dilation,
                     norm_cfg=norm_cfg,
                     act_cfg=act_cfg,
                 )
-                for i in range(stacked_convs)
+                for i, dilation in enumerate(dilations)
             ]
             return nn.Sequential(*layers, nn.Conv2d(feat_channels, out_channels, 1))
 
-        self.point_branch = branch(5 + len(SHAPES))
-        self.slot_branch = branch(9 + num_classes)
+        self.point_branch = branch(5 + len(SHAPES), point_dilations)
+        self.slot_branch = branch(9 + num_classes, slot_dilations)
 
     def init_weights(self) -> None:
         """Start with small outputs and a confidence of 0.01 everywhere."""
@@ -150,7 +154,9 @@ class PSDHead(BaseDenseHead):
             Point maps ``(B, 5 + S, H, W)`` and slot maps ``(B, 9 + C, h, w)``; for their channels
             see :func:`split_point_maps` and :func:`split_slot_maps`.
         """
-        return self.point_branch(x[self.point_level]), self.slot_branch(x[self.slot_level])
+        size = x[self.slot_level].shape[-2:]
+        merged = sum(F.interpolate(level, size=size) for level in x)
+        return self.point_branch(x[self.point_level]), self.slot_branch(merged)
 
     def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -284,15 +290,7 @@ class PSDHead(BaseDenseHead):
         """
         points = decode_points(point_maps.float(), self.point_stride, self.decoding)
         slots = decode_slots(slot_maps.float(), self.slot_stride, self.decoding)
-        radius = self.decoding.snap_radius * slot_maps.shape[-2] * self.slot_stride / 600
-        if radius > 0:
-            slots['corners'] = snap_entrances(
-                slots['corners'],
-                points['points'],
-                points['scores'],
-                radius,
-                self.decoding.snap_score,
-            )
+        refine(points, slots, point_maps.shape[-2] * self.point_stride, self.decoding)
         return points, slots
 
     def predict_by_feat(
@@ -365,10 +363,10 @@ def _to_original(points: InstanceData, slots: InstanceData, matrix: np.ndarray) 
     def moved(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(device)
 
-    directions = points.directions.cpu().numpy()
+    directions = points.directions.detach().cpu().numpy()
     directions, _ = transform_directions(
         directions, rotate_quarter(directions), points.shapes.cpu().numpy(), matrix
     )
-    points.points = moved(transform_points(points.points.cpu().numpy(), matrix))
+    points.points = moved(transform_points(points.points.detach().cpu().numpy(), matrix))
     points.directions = moved(directions)
-    slots.corners = moved(transform_corners(slots.corners.cpu().numpy(), matrix))
+    slots.corners = moved(transform_corners(slots.corners.detach().cpu().numpy(), matrix))

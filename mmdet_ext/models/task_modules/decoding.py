@@ -26,8 +26,8 @@ class DecodingConfig:
         point_radius: A point this close to a better one is dropped, pixels of 600.
         slot_radius: A slot both of whose entrance corners are this close to those of a better one
             is dropped, pixels of 600.
-        snap_radius: An entrance corner moves to the best marking point this close to it, pixels of
-            600; 0 leaves the corners alone.
+        snap_radius: An entrance corner moves to the nearest marking point if it is this close,
+            pixels of 600 (entrances are wider than 120); 0 leaves the corners alone.
         snap_score: Lowest score of a point that a corner moves to.
         entrance_margin: Slots whose entrance corners lie further outside the image are dropped,
             pixels of 600; data sets label no such slots.
@@ -37,8 +37,8 @@ class DecodingConfig:
     max_points: int = 64
     max_slots: int = 32
     point_radius: float = 10.0
-    slot_radius: float = 30.0
-    snap_radius: float = 20.0
+    slot_radius: float = 40.0
+    snap_radius: float = 45.0
     snap_score: float = 0.2
     entrance_margin: float = 5.0
 
@@ -90,10 +90,9 @@ def decode_points(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str
     scores, index = find_peaks(confidence.sigmoid(), config.max_points)
     cells = cell_centres(*maps.shape[-2:], maps)[index]
     points = (cells + gather_cells(offset, index)) * stride - 0.5
-    radius = config.point_radius * maps.shape[-2] * stride / 600
     return {
         'points': points,
-        'scores': suppress(scores, torch.cdist(points, points), radius),
+        'scores': scores,
         'directions': F.normalize(gather_cells(direction, index), dim=-1),
         'shapes': gather_cells(shape, index).argmax(-1),
     }
@@ -124,13 +123,38 @@ def decode_slots(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str,
         F.normalize(direction, dim=-1),
         depth.squeeze(-1).clamp(max=4).exp() * (ENTRANCE_UNIT * stride),
     )
-    radius = config.slot_radius * maps.shape[-2] * stride / 600
     return {
         'corners': corners,
-        'scores': suppress(scores, entrance_distances(corners, corners), radius),
+        'scores': scores,
         'labels': gather_cells(types, index).argmax(-1),
         'occupied_scores': gather_cells(occupied, index).squeeze(-1).sigmoid(),
     }
+
+
+def refine(
+    points: dict[str, Tensor], slots: dict[str, Tensor], height: int, config: DecodingConfig
+) -> None:
+    """Suppress double points, snap slots to the rest, suppress double slots; in place.
+
+    Args:
+        points: As :func:`decode_points` gives them.
+        slots: As :func:`decode_slots` gives them.
+        height: Of the network input in pixels.
+        config: Radii.
+    """
+    unit = height / 600
+    distance = torch.cdist(points['points'], points['points'])
+    points['scores'] = suppress(points['scores'], distance, config.point_radius * unit)
+    if config.snap_radius > 0:
+        slots['corners'] = snap_entrances(
+            slots['corners'],
+            points['points'],
+            points['scores'],
+            config.snap_radius * unit,
+            config.snap_score,
+        )
+    distance = entrance_distances(slots['corners'], slots['corners'])
+    slots['scores'] = suppress(slots['scores'], distance, config.slot_radius * unit)
 
 
 def snap_entrances(

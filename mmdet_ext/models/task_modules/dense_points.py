@@ -108,5 +108,5 @@ def suppress(scores: Tensor, distance: Tensor, radius: float) -> Tensor:
         Shape ``(B, K)``.
     """
     close = (distance < radius).to(scores.dtype)
-    blocked = torch.triu(close, diagonal=1).amax(1)
-    return scores * (1 - blocked)
+    better = torch.triu(close, diagonal=1).sum(1)
+    return scores * (better == 0)
