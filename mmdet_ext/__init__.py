@@ -3,12 +3,15 @@
 Importing the package registers its components in mmdet's registries.
 """
 
-from importlib.util import find_spec
-
 __version__ = '0.1.0'
 
-# Without mmdet the tools that tell what is missing (utils.collect_env) still have to import.
-if find_spec('mmdet') is not None:
+# Without a complete stack, utils.collect_env still has to import to tell what is missing.
+try:
+    import mmcv.ops  # noqa: F401 (only tried)
+    import mmdet  # noqa: F401
+except (ImportError, AssertionError):
+    __all__ = []
+else:
     from . import datasets, engine, evaluation, models, visualization
 
     __all__ = ['datasets', 'engine', 'evaluation', 'models', 'visualization']

@@ -1,17 +1,16 @@
 """The same head on the real strips of PSDet, which label marking points alone.
 
-The strips show one side of the car. Point confidence and offset are supervised; every other loss is masked.
-Make the labels first:  python tools/dataset/convert.py psdet DATA_ROOT data/psdet
+Point confidence and offset are supervised, every other loss is masked. Make the labels first:
+
+    python tools/dataset/convert.py psdet FOLDER_OF_THE_STRIPS data/psdet
 """
 
 _base_ = 'psd_yolo.py'
 
 # What you are likely to change.
-data_root = '../shared/data/psdet/'  # the strips
-ann_root = 'data/psdet/'  # train.json and val.json, made from them
-image_size = (192, 608)  # width, height; multiples of 32
-max_epochs = 8
-base_lr = 2e-3
+data_root = 'data/psdet/'  # train.json and val.json, which lead to the strips
+image_size = (160, 448)  # width, height; multiples of 32; the strips enlarged 1.5 times
+max_epochs = 9
 
 synthetic_data = None
 
@@ -22,35 +21,33 @@ train_pipeline = [
     dict(
         type='ParkingSlotAffine',
         size=image_size,
-        rotation=(-15, 15),
+        rotation=(-12, 12),
         flip_prob=0.5,
-        scale=(0.8, 1.2),
-        shift=0.1,
+        scale=(0.85, 1.2),
+        shift=0.08,
     ),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='PhotoMetricDistortion'),  # stronger than the default's: sites differ in light
     dict(type='PackParkingSlotInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadParkingSlotImage'),
-    dict(type='LoadParkingSlotAnnotations'),
-    dict(type='ParkingSlotAffine', size=image_size),
-    dict(type='PackParkingSlotInputs'),
+test_pipeline = _base_.test_pipeline
+test_pipeline[2].size = image_size
+
+tta_pipeline = _base_.tta_pipeline  # --tta: mirrored, not turned
+tta_pipeline[2].transforms[0] = [
+    dict(type='ParkingSlotAffine', size=image_size, flip_prob=p) for p in (0, 1)
 ]
 
-root = dict(data_root='', data_prefix=dict(img=data_root))
-train_dataloader = dict(
-    dataset=dict(**root, ann_file=ann_root + 'train.json', pipeline=train_pipeline)
-)
-val_dataloader = dict(dataset=dict(**root, ann_file=ann_root + 'val.json', pipeline=test_pipeline))
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='ParkingSlotMetric', ann_file=ann_root + 'val.json')]
+val_evaluator = [dict(type='ParkingSlotMetric', ann_file=data_root + 'val.json')]
 test_evaluator = val_evaluator
 
+model = dict(bbox_head=dict(point_sigma=0.8))  # brick sites have points 2.5 cells apart
 default_hooks = dict(checkpoint=dict(save_best='point/f1'))
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
-optim_wrapper = dict(optimizer=dict(lr=base_lr))
+train_cfg = dict(max_epochs=max_epochs, val_interval=3)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(
         type='CosineAnnealingLR',
         T_max=max_epochs,

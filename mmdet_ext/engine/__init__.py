@@ -1,5 +1,5 @@
-"""Hooks and what else drives a run."""
+"""Hooks, optimizer wrappers and what else drives a run."""
 
-from . import hooks
+from . import hooks, optimizers
 
-__all__ = ['hooks']
+__all__ = ['hooks', 'optimizers']

@@ -123,7 +123,7 @@ def test_points_outside_are_dropped_with_the_links_to_them():
 
 def test_slots_whose_entrance_midpoint_leaves_are_dropped_and_the_image_stays():
     out = Fixed((200, 160), shift=(-100.0, 0))(load())
-    assert len(out['gt_corners']) == len(out['gt_occupied']) == len(out['gt_bboxes']) == 0
+    assert len(out['gt_corners']) == len(out['gt_occupied']) == len(out['gt_slot_points']) == 0
     assert out['img'].shape == (160, 200, 3)
 
 

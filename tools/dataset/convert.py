@@ -1,6 +1,6 @@
 """Convert a data set to parking-slot COCO: OUT/train.json and OUT/val.json.
 
-Images are not copied; use IN as `data_root` in the config.
+Images are not copied; OUT is the `data_root` of the config.
 """
 
 import argparse
@@ -27,7 +27,6 @@ def main():
         metavar='SEQUENCE',
         help='validate on these whole sequences instead of on a block of each',
     )
-    parser.add_argument('--prefix', default='', help='prepended to the names of the files')
     args = parser.parse_args()
     try:
         table = convert(
@@ -36,7 +35,6 @@ def main():
             args.target,
             val_fraction=args.val_fraction,
             holdout=args.holdout,
-            prefix=args.prefix,
         )
     except (ValueError, OSError) as error:
         parser.exit(1, f'{error}\n')

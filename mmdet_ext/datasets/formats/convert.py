@@ -1,6 +1,7 @@
 """Convert other formats to parking-slot COCO and split them without leaking neighbouring frames."""
 
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -97,11 +98,11 @@ def convert(
     *,
     val_fraction: float = 0.2,
     holdout: Sequence[str] = (),
-    prefix: str = '',
 ) -> Table:
     """Convert a data set to ``train.json`` and ``val.json`` in parking-slot COCO.
 
-    Images stay where they are: ``file_name`` is relative to ``source``, the config's `data_root`.
+    Images stay where they are: ``file_name`` leads to them from ``target``, which is the config's
+    ``data_root``.
 
     Args:
         format_name: Key of :data:`READERS`.
@@ -109,7 +110,6 @@ def convert(
         target: Folder to write to.
         val_fraction: Share of each sequence for validation; see :func:`split_by_blocks`.
         holdout: Sequences to validate on instead of a block of each.
-        prefix: Prepended to the names of both files.
 
     Returns:
         What was written and left out, per condition.
@@ -127,6 +127,7 @@ def convert(
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task('read', total=None)
         for record in reader(source, report):
+            record.file_name = os.path.relpath(Path(source, record.file_name), target)
             records.append(record)
             progress.advance(task)
         progress.update(task, total=len(records))
@@ -135,7 +136,7 @@ def convert(
     else:
         train, val, dropped = split_by_blocks(records, val_fraction)
     for part, content in (('train', train), ('val', val)):
-        path = Path(target) / f'{prefix}{part}.json'
+        path = Path(target) / f'{part}.json'
         write_parking_slot_coco(path, content, labels, f'{format_name}, {part}')
     return _summary(f'{format_name} -> {target}', train, val, dropped, report)
 

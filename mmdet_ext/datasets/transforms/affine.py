@@ -9,8 +9,6 @@ from mmdet.registry import TRANSFORMS
 from mmdet_ext.structures.marking_points import transform_directions
 from mmdet_ext.structures.slots import transform_corners, transform_points
 
-from .loading import slot_boxes
-
 
 @TRANSFORMS.register_module()
 class ParkingSlotAffine(BaseTransform):
@@ -96,7 +94,6 @@ class ParkingSlotAffine(BaseTransform):
         results['gt_corners'] = corners[inside]
         for key in ('occupied', 'slot_points', 'bboxes_labels'):
             results[f'gt_{key}'] = results[f'gt_{key}'][inside]
-        results['gt_bboxes'] = slot_boxes(results['gt_corners'], *self.size)
 
     def _inside(self, points: np.ndarray) -> np.ndarray:
         return ((points >= -0.5) & (points < np.array(self.size) - 0.5)).all(-1)

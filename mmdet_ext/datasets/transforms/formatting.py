@@ -4,7 +4,10 @@ import numpy as np
 import torch
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
+
+from mmdet_ext.structures.slots import clipped_boxes
 
 _SLOT_KEYS = {'gt_corners': 'corners', 'gt_occupied': 'occupied'}
 _POINT_KEYS = {
@@ -20,7 +23,7 @@ META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'homography_matrix'
 class PackParkingSlotInputs(PackDetInputs):
     """Pack image, slots and marking points.
 
-    The data sample gets ``gt_instances`` with ``bboxes`` (M, 4), ``labels`` (M,), ``corners``
+    The boxes of slots are those of their visible parts. The data sample gets ``gt_instances`` with ``bboxes`` (M, 4), ``labels`` (M,), ``corners``
     (M, 4, 2) and ``occupied`` (M,); ``gt_marking_points`` with ``points`` (N, 2), ``directions``
     (N, 2), ``has_direction`` (N,) and ``shapes`` (N,); and ``label_kinds`` among its meta
     information.
@@ -34,6 +37,10 @@ class PackParkingSlotInputs(PackDetInputs):
 
     def transform(self, results: dict) -> dict:
         """Return ``inputs`` (3, H, W) and ``data_samples``."""
+        if 'gt_corners' in results:
+            height, width = results['img_shape'][:2]
+            corners = _to_tensor(results['gt_corners'])
+            results['gt_bboxes'] = HorizontalBoxes(clipped_boxes(corners, width, height))
         packed = super().transform(results)
         sample = packed['data_samples']
         for key, name in _SLOT_KEYS.items():

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import HorizontalBoxes
 
 from mmdet_ext.structures.marking_points import L_SHAPE, order_arms, rotate_quarter, unit
-from mmdet_ext.structures.slots import clipped_boxes, separator
+from mmdet_ext.structures.slots import separator
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _PNG_START, _PNG_END = b'\x89PNG', b'IEND'
@@ -86,8 +84,8 @@ class LoadParkingSlotAnnotations(BaseTransform):
     Added keys (N points, M slots, all in pixels):
         - ``gt_points`` (N, 2), ``gt_shapes`` (N,), ``gt_directions`` (N, 2),
           ``gt_has_direction`` (N,), ``gt_second_arms`` (N, 2): the other arm of L marks.
-        - ``gt_corners`` (M, 4, 2), ``gt_bboxes``, ``gt_bboxes_labels`` (M,),
-          ``gt_occupied`` (M,), ``gt_slot_points`` (M, 2): rows of ``gt_points``, -1 for none.
+        - ``gt_corners`` (M, 4, 2), ``gt_bboxes_labels`` (M,), ``gt_occupied`` (M,),
+          ``gt_slot_points`` (M, 2): rows of ``gt_points``, -1 for none.
     """
 
     def transform(self, results: dict) -> dict:
@@ -106,7 +104,6 @@ class LoadParkingSlotAnnotations(BaseTransform):
             results['gt_directions'], record['shapes'], record['corners'], record['slot_points']
         )
         results['gt_bboxes_labels'] = record['slot_types'].copy()
-        results['gt_bboxes'] = slot_boxes(record['corners'], record['width'], record['height'])
         return results
 
 
@@ -132,18 +129,3 @@ def second_arms(
                 first, second = order_arms(along, unit(entrance))
                 result[row] = second if first @ directions[row] > 0 else result[row]
     return result
-
-
-def slot_boxes(corners: np.ndarray, width: int, height: int) -> HorizontalBoxes:
-    """Boxes of the visible parts of slots.
-
-    Args:
-        corners: Shape ``(M, 4, 2)``.
-        width: Image width in pixels.
-        height: Image height in pixels.
-
-    Returns:
-        M boxes.
-    """
-    corners = torch.from_numpy(np.asarray(corners, np.float32))
-    return HorizontalBoxes(clipped_boxes(corners, width, height))

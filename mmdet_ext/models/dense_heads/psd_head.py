@@ -37,13 +37,14 @@ from ..task_modules.dense_points import assign_cells, cell_centres
 class PSDHead(BaseDenseHead):
     """Predicts marking points and parking slots densely, in one pass.
 
-    The point branch works on one fine map: confidence, position, direction and shape of each
-    junction. The slot branch, which has to look further, works on the sum of all maps, at the midpoint of each entrance: both
-    entrance corners, separator direction and depth, type and occupancy; slanted slots come out
-    as such. Entrance corners are then refined by the points they land on. Global and local
-    predictions in one network are the idea of Suhr and Jung (End-to-End Trainable One-Stage
-    Parking Slot Detection Integrating Global and Local Information, 2020); confidence as peaks of
-    a map that of CenterNet (Zhou et al., Objects as Points, 2019).
+    Two branches work on the sum of all feature maps, each at the size of one of them. The point
+    branch gives confidence, position, direction and shape of each junction. The slot branch gives
+    at the midpoint of each entrance both entrance corners, separator direction and depth, type and
+    occupancy; slanted slots come out as such. Entrance corners are then refined by the points
+    they land on. Global and local predictions in one network are the idea of Suhr and Jung
+    (End-to-End Trainable One-Stage Parking Slot Detection Integrating Global and Local
+    Information, 2020); confidence as peaks of a map that of CenterNet (Zhou et al., Objects as
+    Points, 2019).
 
     A loss is computed only on images that are labelled for it (``label_kinds``), so that a set
     with points alone trains the same head.
@@ -54,9 +55,9 @@ class PSDHead(BaseDenseHead):
         feat_channels: Channels inside the branches.
         point_dilations: Dilations of the 3 x 3 convolutions of the point branch.
         slot_dilations: Likewise of the slot branch, which has to see both ends of an entrance.
-        point_level: Index of the feature map of the point branch.
+        point_level: Index of the feature map whose size the point branch works at.
         point_stride: Its stride in pixels.
-        slot_level: Index of the feature map that the slot branch resizes the others to.
+        slot_level: Likewise of the slot branch.
         slot_stride: Its stride in pixels.
         point_sigma: Width of the confidence targets of points, in cells.
         slot_sigma: Width of the confidence targets of slots, in cells.
@@ -95,8 +96,8 @@ class PSDHead(BaseDenseHead):
         loss_direction: dict = dict(type='SmoothL1Loss', beta=0.05, loss_weight=1.0),
         loss_shape: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
         loss_entrance: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=2.0),
-        loss_separator: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=1.0),
-        loss_type: dict = dict(type='CrossEntropyLoss', loss_weight=0.5),
+        loss_separator: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=2.0),
+        loss_type: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
         loss_occupied: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
         norm_cfg: dict = dict(type='BN'),
         act_cfg: dict = dict(type='SiLU', inplace=True),
@@ -154,9 +155,16 @@ class PSDHead(BaseDenseHead):
             Point maps ``(B, 5 + S, H, W)`` and slot maps ``(B, 9 + C, h, w)``; for their channels
             see :func:`split_point_maps` and :func:`split_slot_maps`.
         """
-        size = x[self.slot_level].shape[-2:]
-        merged = sum(F.interpolate(level, size=size) for level in x)
-        return self.point_branch(x[self.point_level]), self.slot_branch(merged)
+        merged = {level: self._merge(x, level) for level in {self.point_level, self.slot_level}}
+        return (
+            self.point_branch(merged[self.point_level]),
+            self.slot_branch(merged[self.slot_level]),
+        )
+
+    @staticmethod
+    def _merge(x: tuple[Tensor, ...], level: int) -> Tensor:
+        """Sum of all maps at the size of one."""
+        return sum(F.interpolate(other, size=x[level].shape[-2:]) for other in x)
 
     def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch.
