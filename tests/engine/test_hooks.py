@@ -23,7 +23,8 @@ class Loop(BaseLoop):
 
 def make_runner(num_classes, **loops):
     model = nn.Module()
-    model.bbox_head = SimpleNamespace(num_classes=num_classes)
+    model.bbox_head = nn.Module()
+    model.bbox_head.num_classes = num_classes
     loops = dict(_train_loop=None, _val_loop=None, _test_loop=None) | loops
     return SimpleNamespace(model=model, **loops)
 

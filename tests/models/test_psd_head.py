@@ -140,7 +140,7 @@ def test_ideal_maps_have_no_regression_loss_at_the_centres():
 
 
 def test_offset_loss_is_the_smooth_l1_over_the_supervised_cells():
-    head = make_head(radius=0.0)
+    head = make_head(radius=0.0, loss_offset=dict(type='SmoothL1Loss', beta=0.1))
     maps = ideal_maps()
     maps[0][:, 1:3] += 0.5
     losses = head.loss_by_feat(*maps, [make_sample()])
@@ -176,6 +176,12 @@ def test_unknown_directions_shapes_and_occupancy_are_not_learned():
         assert losses[f'loss_{name}'].item() == 0, name
 
 
+def test_kinds_that_the_data_set_is_not_used_for_are_not_learned():
+    losses = make_head().loss_by_feat(*ideal_maps(), [make_sample(('marking_points', 'slots'))])
+    for name in ('point_direction', 'point_shape', 'slot_occupied'):
+        assert losses[f'loss_{name}'].item() == 0, name
+
+
 def test_only_labelled_images_of_a_mixed_batch_count():
     head = make_head()
     maps = [torch.randn(2, *m.shape[1:]).requires_grad_() for m in ideal_maps()]
@@ -207,9 +213,9 @@ def test_predictions_come_back_in_the_frame_of_the_original_image():
         np.concatenate([CORNERS.numpy(), np.ones((4, 1))], 1) @ np.linalg.inv(original_to_input).T
     )
     np.testing.assert_allclose(slots.corners[0], expected[[1, 0, 3, 2], :2], atol=1e-2)
-    lone = points[points.shapes == SHAPES.index('I')]
-    np.testing.assert_allclose(lone.points[0], [(230 - 200) / 0.5, (33 - 10) / 0.5], atol=1e-3)
-    np.testing.assert_allclose(lone.directions[0], unit(np.pi - 0.3), atol=1e-5)
+    lone = points.shapes.tolist().index(SHAPES.index('I'))
+    np.testing.assert_allclose(points.points[lone], [(230 - 200) / 0.5, (33 - 10) / 0.5], atol=1e-3)
+    np.testing.assert_allclose(points.directions[lone], unit(np.pi - 0.3), atol=1e-5)
     np.testing.assert_allclose(
         slots.bboxes[0], [*expected[:, :2].min(0), *expected[:, :2].max(0)], atol=1e-2
     )

@@ -1,8 +1,9 @@
 """Agreement of model and data."""
 
+import itertools
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 
@@ -19,14 +20,13 @@ class ClassCheckHook(Hook):
         Raises:
             ValueError: The numbers differ.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        expected = model.bbox_head.num_classes
-        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
-            classes = (
-                loop.dataloader.dataset.metainfo['classes'] if isinstance(loop, BaseLoop) else None
-            )
-            if classes is not None and len(classes) != expected:
+        heads = [m for name, m in runner.model.named_modules() if name.endswith('bbox_head')]
+        loops = (runner._train_loop, runner._val_loop, runner._test_loop)
+        datasets = [loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)]
+        for head, dataset in itertools.product(heads, datasets):
+            classes = dataset.metainfo.get('classes')
+            if classes is not None and len(classes) != head.num_classes:
                 raise ValueError(
-                    f'model.bbox_head.num_classes is {expected}, but {loop.dataloader.dataset.ann_file} is '
+                    f'model.bbox_head.num_classes is {head.num_classes}, but {dataset.ann_file} is '
                     f'read with {len(classes)} classes {tuple(classes)}; make the two agree.'
                 )

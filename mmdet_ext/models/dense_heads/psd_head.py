@@ -218,7 +218,9 @@ class PSDHead(BaseDenseHead):
         centres = cell_centres(*maps.shape[-2:], maps)
         directions = _padded([t.directions for t in truth])[batch, row]
         has_direction = _padded([t.has_direction for t in truth])[batch, row]
+        has_direction &= _labelled(samples, 'directions', maps)[batch]
         shapes = _padded([t.shapes for t in truth])[batch, row]
+        has_shape = (shapes >= 0) & _labelled(samples, 'shapes', maps)[batch]
         return {
             'loss_point_cls': self._confidence_loss(confidence, heat, labelled),
             'loss_point_offset': loss_at(
@@ -230,7 +232,7 @@ class PSDHead(BaseDenseHead):
             'loss_point_direction': loss_at(
                 self.loss_direction, direction, directions, has_direction
             ),
-            'loss_point_shape': loss_at(self.loss_shape, shape, shapes, shapes >= 0),
+            'loss_point_shape': loss_at(self.loss_shape, shape, shapes, has_shape),
         }
 
     def _slot_losses(self, maps: Tensor, samples: SampleList) -> dict[str, Tensor]:
@@ -259,7 +261,7 @@ class PSDHead(BaseDenseHead):
         direction, depth = separator(quads)
         depth = (depth / ENTRANCE_UNIT).clamp(min=1e-3).log()
         occupancy = _padded([t.occupied for t in truth])[batch, row]
-        known = occupancy >= 0
+        known = (occupancy >= 0) & _labelled(samples, 'occupancy', maps)[batch]
         return {
             'loss_slot_cls': self._confidence_loss(confidence, heat, labelled),
             'loss_slot_entrance': self.loss_entrance(
