@@ -17,5 +17,6 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),  # a third faster on CPU, needed for tensor cores on GPU
 ]
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
-visualizer = dict(type='ParkingSlotVisualizer', vis_backends=vis_backends, name='visualizer')
+# Without the base's fixed name a second run in one process gets a visualizer of its own.
+visualizer = dict(_delete_=True, type='ParkingSlotVisualizer', vis_backends=vis_backends)
 randomness = dict(seed=0)

@@ -10,7 +10,7 @@ _base_ = 'psd_yolo.py'
 # What you are likely to change.
 data_root = 'data/psdet/'  # train.json and val.json, which lead to the strips
 image_size = (160, 448)  # width, height; multiples of 32; the strips enlarged 1.5 times
-max_epochs = 9
+max_epochs = 7
 
 synthetic_data = None
 
@@ -21,10 +21,10 @@ train_pipeline = [
     dict(
         type='ParkingSlotAffine',
         size=image_size,
-        rotation=(-12, 12),
+        rotation=(-45, 45),
         flip_prob=0.5,
-        scale=(0.85, 1.2),
-        shift=0.08,
+        scale=(0.8, 1.25),
+        shift=0.1,
     ),
     dict(type='PhotoMetricDistortion'),  # stronger than the default's: sites differ in light
     dict(type='PackParkingSlotInputs'),
@@ -45,7 +45,7 @@ test_evaluator = val_evaluator
 
 model = dict(bbox_head=dict(point_sigma=0.8))  # brick sites have points 2.5 cells apart
 default_hooks = dict(checkpoint=dict(save_best='point/f1'))
-train_cfg = dict(max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(

@@ -46,7 +46,7 @@ def make_sample(kinds=ALL_KINDS, **meta):
         points=POINTS,
         directions=DIRECTIONS,
         has_direction=torch.ones(3, dtype=torch.bool),
-        shapes=SHAPE_LABELS,
+        shapes=SHAPE_LABELS.clone(),
     )
     sample.set_metainfo(
         dict(
