@@ -8,10 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
+from mmdet_ext.apis.inference import find_images, load_model, predict
 from mmdet_ext.datasets.formats.convert import convert
 from mmdet_ext.datasets.surround_view.dataset import make_dataset
 
@@ -130,6 +132,34 @@ def test_test_time_augmentation_is_evaluated_like_plain_predictions(scenes, trai
     )
     report = json.loads(next(tmp_path.glob('*/*.json')).read_text())
     assert not [name for name in METRICS if name not in report]
+
+
+def test_inference_on_files_agrees_with_testing(scenes, trained, tmp_path):
+    out, config = tmp_path / 'predictions.pkl', tmp_path / 'small.py'
+    checkpoint = trained / 'epoch_20.pth'
+    base = ROOT / 'configs/ext/psd_yolo.py'
+    tool('test', base, checkpoint, '--work-dir', tmp_path, '--out', out, *options(scenes, 1))
+    config.write_text(
+        f"_base_ = '{base}'\ntest_pipeline = _base_.test_pipeline\n"
+        'test_pipeline[2].size = (128, 128)\n'
+    )
+    model, cfg = load_model(str(config), str(checkpoint))
+    images = find_images(scenes / 'val')
+    assert [path.name for path in images] == [f'{i:06d}.jpg' for i in range(4)]
+    samples = list(predict(model, cfg, images, batch_size=3))
+    for sample, tested in zip(samples, pickle.loads(out.read_bytes()), strict=True):
+        for kind in ('pred_instances', 'pred_marking_points'):
+            for key, value in tested[kind].items():
+                torch.testing.assert_close(sample.get(kind)[key], value, atol=1e-3, rtol=1e-3)
+    tool('infer', scenes / 'val', config, checkpoint, '--out-dir', tmp_path / 'pictures')
+    assert len(list((tmp_path / 'pictures').glob('*.jpg'))) == 4
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='has no image in it'):
+        find_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
+        find_images(tmp_path / 'nowhere')
 
 
 @pytest.fixture

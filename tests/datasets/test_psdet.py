@@ -143,7 +143,9 @@ def test_convert_writes_both_files_and_a_table(tmp_path):
     train, val = (read_parking_slot_coco(tmp_path / f'out/{n}.json') for n in ('train', 'val'))
     assert train.labels == val.labels == ('marking_points',)
     assert (len(train.images), len(val.images)) == (23, 12)
-    assert val.images[0].file_name == 'Grass/seq/000048.jpg'
+    assert (tmp_path / 'out' / val.images[0].file_name).resolve() == (
+        tmp_path / 'in/Grass/seq/000048.jpg'
+    )
     np.testing.assert_allclose(val.images[0].points, [[23.75, 47.75]])
     assert [next(iter(column.cells)) for column in table.columns] == [
         'Grass',

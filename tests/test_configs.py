@@ -1,0 +1,33 @@
+"""Every config builds, and says what its first lines promise."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+
+
+@pytest.mark.parametrize('path', sorted((CONFIGS / 'ext').glob('*.py')), ids=lambda p: p.stem)
+def test_the_model_of_a_config_maps_its_image_size_to_dense_maps(path):
+    cfg = Config.fromfile(path)
+    init_default_scope('mmdet')
+    width, height = cfg.image_size
+    for pipeline in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert tuple(pipeline.dataset.pipeline[2].size) == (width, height)
+    for step in cfg.tta_pipeline[2].transforms[0]:
+        assert tuple(step.size) == (width, height)
+    model = MODELS.build(cfg.model).eval()
+    points, slots = model(torch.zeros(1, 3, height, width), mode='tensor')
+    stride = cfg.model.bbox_head.point_stride
+    assert points.shape == (1, 10, height // stride, width // stride)
+    assert slots.shape[1] == 9 + len(cfg.classes)
+
+
+def test_one_import_wires_everything():
+    cfg = Config.fromfile(CONFIGS / '_base_/default_runtime.py')
+    assert cfg.custom_imports['imports'] == ['mmdet_ext']
+    assert cfg.default_scope == 'mmdet'
