@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-POINT_COLOUR = (0, 255, 255)
-OCCUPIED_COLOUR = (60, 60, 230)
+POINT_COLOUR = (255, 255, 0)  # RGB, as all colours here
+OCCUPIED_COLOUR = (230, 60, 60)
 _SHIFT = 3  # OpenCV draws at an eighth of a pixel
 
 
