@@ -90,13 +90,5 @@ test_evaluator = val_evaluator
 model = dict(bbox_head=dict(num_classes=len(classes)))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs // 2)
 optim_wrapper = dict(optimizer=dict(lr=base_lr))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        eta_min=0,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].T_max = param_scheduler[1].end = max_epochs

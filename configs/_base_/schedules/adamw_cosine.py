@@ -1,7 +1,7 @@
 """AdamW with warm-up and cosine decay to zero over the whole training."""
 
-max_epochs = 30
-base_lr = 2e-3
+max_epochs = 36
+base_lr = 3e-3
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
@@ -24,4 +24,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+auto_scale_lr = dict(enable=False, base_batch_size=8)  # the batch size that base_lr was chosen for
