@@ -17,7 +17,7 @@ classes = ('perpendicular', 'parallel', 'slanted')
 image_size = (256, 256)  # width, height; multiples of 32
 batch_size = 8
 num_workers = 0  # best for training on two CPU cores; with a GPU 4 or more
-max_epochs = 36
+max_epochs = 38
 base_lr = 3e-3
 
 # Made under data_root when its JSON files are missing.
@@ -30,7 +30,8 @@ train_pipeline = [
     dict(
         type='ParkingSlotAffine',
         size=image_size,
-        rotation=(0, 360),
+        rotation=(-15, 15),
+        quarter_turns=True,
         flip_prob=0.5,
         scale=(0.9, 1.1),
         shift=0.05,

@@ -192,3 +192,10 @@ def test_an_unreadable_image_is_refused(jpeg, content):
 def test_an_image_of_another_size_than_its_labels_is_refused(jpeg):
     with pytest.raises(ValueError, match='is 200 x 160 pixels, its labels were made on 600 x 600'):
         load_image(jpeg, width=600, height=600)
+
+
+def test_quarter_turns_turn_a_square_image_without_loss():
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    turn = ParkingSlotAffine((64, 64), quarter_turns=True)
+    seen = {turn.transform({'img': image})['img'].tobytes() for _ in range(60)}
+    assert seen == {np.rot90(image, k).tobytes() for k in range(4)}

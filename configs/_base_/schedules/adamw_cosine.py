@@ -1,6 +1,6 @@
 """AdamW with warm-up and cosine decay to zero over the whole training."""
 
-max_epochs = 36
+max_epochs = 38
 base_lr = 3e-3
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
@@ -9,7 +9,7 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
     native_only=True,  # on a CPU or GPU that has bfloat16 a third faster, elsewhere float32
-    optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.05),
+    optimizer=dict(type='FusedAdamW', lr=base_lr, weight_decay=0.05),
     clip_grad=dict(max_norm=35),
 )
 param_scheduler = [

@@ -26,6 +26,8 @@ class ParkingSlotAffine(BaseTransform):
     Args:
         size: Output width and height in pixels.
         rotation: Range of the rotation in degrees, clockwise on screen.
+        quarter_turns: Rotate by a random multiple of 90 degrees on top: all headings, and less of a
+            square image is lost than with a rotation of up to 360 degrees.
         flip_prob: Probability of a left-right mirroring (with a rotation of up to 360 degrees
             this makes every mirroring).
         scale: Range of the zoom on top of the resize.
@@ -37,6 +39,7 @@ class ParkingSlotAffine(BaseTransform):
         self,
         size: tuple[int, int],
         rotation: tuple[float, float] = (0.0, 0.0),
+        quarter_turns: bool = False,
         flip_prob: float = 0.0,
         scale: tuple[float, float] = (1.0, 1.0),
         shift: float = 0.0,
@@ -44,6 +47,7 @@ class ParkingSlotAffine(BaseTransform):
     ) -> None:
         self.size = tuple(size)
         self.rotation = rotation
+        self.quarter_turns = quarter_turns
         self.flip_prob = flip_prob
         self.scale = scale
         self.shift = shift
@@ -52,8 +56,11 @@ class ParkingSlotAffine(BaseTransform):
     @cache_randomness
     def random_parameters(self) -> tuple[float, float, np.ndarray, bool]:
         """Draw rotation (radians), zoom, shift (pixels, (2,)) and flip."""
+        degrees = np.random.uniform(*self.rotation)  # noqa: NPY002 (mmengine seeds this one)
+        if self.quarter_turns:
+            degrees += 90 * np.random.randint(4)  # noqa: NPY002
         return (
-            np.deg2rad(np.random.uniform(*self.rotation)),  # noqa: NPY002 (mmengine seeds this one)
+            np.deg2rad(degrees),
             np.random.uniform(*self.scale),  # noqa: NPY002
             np.random.uniform(-self.shift, self.shift, 2) * self.size,  # noqa: NPY002
             np.random.rand() < self.flip_prob,  # noqa: NPY002
@@ -101,7 +108,7 @@ class ParkingSlotAffine(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(size={self.size}, rotation={self.rotation}, '
-            f'flip_prob={self.flip_prob}, scale={self.scale}, shift={self.shift})'
+            f'quarter_turns={self.quarter_turns}, flip_prob={self.flip_prob}, scale={self.scale}, shift={self.shift})'
         )
 
 
