@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from shapely import Polygon, unary_union
 
 from mmdet_ext.datasets.formats.parking_slot_coco import SLOT_TYPES
-from mmdet_ext.datasets.surround_view.cars import ego_outline, park_cars
+from mmdet_ext.datasets.surround_view.cars import park_cars
 from mmdet_ext.datasets.surround_view.layout import BORDER, Row, sample_layout
 from mmdet_ext.datasets.surround_view.paint import coverage, row_strokes
 from mmdet_ext.datasets.surround_view.render import make_labels
@@ -97,6 +98,20 @@ def test_labels_lie_inside_the_image_and_clear_of_its_border(scenes):
         assert (record.points < SIZE - margin).all()
 
 
+def test_paint_of_different_kinds_keeps_apart_so_that_no_junction_lacks_its_label(scenes):
+    pieces = 0
+    for layout, _, _ in scenes:
+        paint = unary_union([Polygon(polygon) for polygon in layout.markings])
+        for row in layout.rows:
+            strokes = unary_union([Polygon(polygon) for polygon in row_strokes(row)])
+            assert paint.is_empty or paint.distance(strokes) > 0.2
+        assert paint.is_empty or paint.distance(Polygon(layout.ego.outline)) > 0.3
+        areas = sum(Polygon(polygon).area for polygon in layout.markings)
+        assert paint.area == pytest.approx(areas)  # no overlap
+        pieces += len(layout.markings)
+    assert pieces > 100
+
+
 def test_every_junction_in_the_image_is_labelled_once(scenes):
     for layout, _, record in scenes:
         junctions = [j for row in layout.rows for j in row.junctions]
@@ -166,12 +181,12 @@ def test_neither_cars_nor_the_ego_car_hide_a_junction_or_a_slot(scenes):
         view = View(SIZE, layout.extent)
         for car in cars:
             view.fill(canvas, car.silhouette(), 255)
-        view.fill(canvas, ego_outline(layout.ego), 255)
+        view.fill(canvas, layout.ego.outline, 255)
         for row in layout.rows:
             inside = row.junctions[np.abs(row.junctions).max(-1) < layout.extent / 2]
             x, y = np.round(view.to_pixels(inside)).astype(int).T
             assert not canvas[y, x].any()
-            ego = ego_outline(layout.ego)
+            ego = layout.ego.outline
             assert ((ego @ row.normal) < row.distance).all()
 
 

@@ -75,7 +75,7 @@ def park_cars(rng: np.random.Generator, layout: Layout) -> list[Car]:
     if not layout.rows:
         cars = [_anywhere(rng, layout, lean) for _ in range(rng.integers(0, 4))]
     points = [row.junctions for row in layout.rows]
-    ego = ego_outline(layout.ego)
+    ego = layout.ego.outline
     kept: list[Car] = []
     for car in sorted(cars, key=lambda car: np.linalg.norm(car.centre)):
         clear = not any(_overlap(car.at(_BODY, 0), other.at(_BODY, 0)) for other in kept)
@@ -204,13 +204,6 @@ def draw_car(image: np.ndarray, view: View, car: Car) -> None:
         view.fill(image, car.at(lamp * [-1, 1], _WAIST), (40, 40, 150))
 
 
-def ego_outline(ego: Ego) -> np.ndarray:
-    """The rectangle that the ego car covers in metres, ``(4, 2)``."""
-    along = ego.heading * ego.half_length
-    side = np.array([-ego.heading[1], ego.heading[0]]) * ego.half_width
-    return np.stack([along + side, along - side, -along - side, -along + side])
-
-
 def draw_ego(rng: np.random.Generator, image: np.ndarray, view: View, ego: Ego) -> None:
     """Draw the ego car in place: a black box, or a picture of a dark car.
 
@@ -221,11 +214,11 @@ def draw_ego(rng: np.random.Generator, image: np.ndarray, view: View, ego: Ego) 
         ego: The ego car.
     """
     if rng.random() < 0.5:
-        view.fill(image, ego_outline(ego), (0, 0, 0))
+        view.fill(image, ego.outline, (0, 0, 0))
         return
     tone = int(rng.integers(15, 70))
     size = 2 * ego.half_length, 2 * ego.half_width
     car = Car(np.zeros(2), ego.heading, *size, 0, (tone, tone, tone))
     if rng.random() < 0.5:
-        view.fill(image, ego_outline(ego), (0, 0, 0))
+        view.fill(image, ego.outline, (0, 0, 0))
     draw_car(image, view, car)

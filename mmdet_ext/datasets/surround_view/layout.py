@@ -6,13 +6,18 @@ Pure geometry in the ground frame of :mod:`view`; nothing is drawn here.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from shapely import MultiPolygon, Polygon
 
 from mmdet_ext.datasets.surround_view.view import direction
 from mmdet_ext.structures.marking_points import SHAPES, order_arms
 from mmdet_ext.structures.slots import assemble_corners, separator_direction
 
-BORDER = 0.01
-"""No junction lies closer to the image border, on either side, than this part of the extent."""
+BORDER = 0.02
+"""No junction lies closer to the image border, on either side, than this part of the extent: 12 pixels
+of 600, so that a point found within the usual tolerance of 10 is inside where the junction is."""
+
+MARKING_GAP = 0.35
+"""Metres between paint of different kinds, so that it makes no junction that has no label."""
 
 _MIN_VISIBLE = 0.3  # part of a labelled slot that must be in the image: its occupancy can be seen
 
@@ -111,6 +116,13 @@ class Ego:
     heading: np.ndarray
     half_length: float
     half_width: float
+
+    @property
+    def outline(self) -> np.ndarray:
+        """The rectangle that it covers in metres, ``(4, 2)``."""
+        along = self.heading * self.half_length
+        side = np.array([-self.heading[1], self.heading[0]]) * self.half_width
+        return np.stack([along + side, along - side, -along - side, -along + side])
 
     def reach(self, normal: np.ndarray) -> float:
         """How far it extends from the origin along a unit vector ``(2,)``."""
@@ -282,8 +294,8 @@ def visible_part(corners: np.ndarray, extent: float) -> float:
 
 
 def _sample_markings(rng: np.random.Generator, layout: Layout) -> list[np.ndarray]:
-    """Paint that is no slot: none of it touches a row, so that it makes no junction there."""
-    markings = []
+    """Paint that is no slot and touches neither a row nor other paint, nor runs under the ego car."""
+    markings, occupied = [], Polygon(layout.ego.outline)
     makers = [_arrow, _zebra, _lane_lines]
     for _ in range(rng.integers(1, 4) if not layout.rows else rng.integers(0, 3)):
         turn = layout.rotation + rng.choice([0, np.pi / 2, np.pi, 3 * np.pi / 2])
@@ -292,9 +304,14 @@ def _sample_markings(rng: np.random.Generator, layout: Layout) -> list[np.ndarra
         axis = direction(turn)
         frame = np.array([axis, [-axis[1], axis[0]]])
         placed = [polygon @ frame + centre for polygon in polygons]
+        paint = MultiPolygon([Polygon(polygon) for polygon in placed])
         reach = [(np.concatenate(placed) @ row.normal).max() for row in layout.rows]
-        if all(r < row.distance - 0.35 for r, row in zip(reach, layout.rows, strict=True)):
+        free = all(
+            r < row.distance - MARKING_GAP for r, row in zip(reach, layout.rows, strict=True)
+        )
+        if free and paint.distance(occupied) > MARKING_GAP:
             markings += placed
+            occupied = occupied.union(paint)
     return markings
 
 
