@@ -253,3 +253,28 @@ def test_the_confidence_starts_near_one_percent():
     point_maps, slot_maps = head((torch.randn(2, 8, 16, 16),))
     for maps in (point_maps, slot_maps):
         assert maps[:, 0].sigmoid().mean().item() == pytest.approx(0.01, rel=0.2)
+
+
+def test_geometric_pairing_takes_slots_from_the_points_and_not_from_the_slot_branch():
+    entrance = dict(label=1, length=(110, 180), depth=225, angle=(50, 130))
+    head = make_head(test_cfg=dict(pairing='geometric', entrances=[entrance]))
+    point_maps, slot_maps = ideal_maps()
+    along = torch.nn.functional.normalize(P2 - P1, dim=0)
+    cell = ((P2 + 0.5) / STRIDE).long()
+    point_maps[0, 3:5, cell[1] - 1 : cell[1] + 2, cell[0] - 1 : cell[0] + 2] = -along[:, None, None]
+    slots, _ = head.predict_by_feat(point_maps, slot_maps - 100, [make_sample().metainfo])[0]
+    assert slots.labels.tolist() == [1]
+    expected = assemble_corners(P1, P2, DIRECTION, torch.tensor(225 * 240 / 600))
+    torch.testing.assert_close(slots.corners[0], expected, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(pairing='geometry'), "pairing is 'geometry'; expected 'geometric'"),
+        (dict(pairing='geometric'), 'entrances is empty: list what slots may look like'),
+    ],
+)
+def test_a_pairing_that_cannot_work_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DecodingConfig(**options)

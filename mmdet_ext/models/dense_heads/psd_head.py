@@ -26,9 +26,11 @@ from ..task_modules.decoding import (
     DecodingConfig,
     decode_points,
     decode_slots,
-    refine,
+    paired_slots,
+    refine_slots,
     split_point_maps,
     split_slot_maps,
+    suppress_points,
 )
 from ..task_modules.dense_points import assign_cells, cell_centres
 
@@ -296,11 +298,15 @@ class PSDHead(BaseDenseHead):
 
         Returns:
             Points and slots as :func:`decode_points` and :func:`decode_slots` give them, the
-            slots' entrances refined.
+            slots' entrances refined; or slots made of the points, as ``pairing`` says.
         """
+        height = point_maps.shape[-2] * self.point_stride
         points = decode_points(point_maps.float(), self.point_stride, self.decoding)
+        suppress_points(points, height, self.decoding)
+        if self.decoding.pairing:
+            return points, paired_slots(points, height, self.decoding)
         slots = decode_slots(slot_maps.float(), self.slot_stride, self.decoding)
-        refine(points, slots, point_maps.shape[-2] * self.point_stride, self.decoding)
+        refine_slots(slots, points, height, self.decoding)
         return points, slots
 
     def predict_by_feat(

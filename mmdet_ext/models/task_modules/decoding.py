@@ -13,6 +13,7 @@ from torch import Tensor
 from mmdet_ext.structures.slots import assemble_corners, entrance_distances, separator
 
 from .dense_points import cell_centres, find_peaks, gather_cells, suppress
+from .pairing import Entrance, pair_points
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,12 @@ class DecodingConfig:
         snap_score: Lowest score of a point that a corner moves to.
         entrance_margin: Slots whose entrance corners lie further outside the image are dropped,
             pixels of 600; data sets label no such slots.
+        pairing: None takes slots from the slot branch; ``geometric`` makes them of the points, for
+            models trained on data without slots.
+        entrances: What pairs of points are slots then, as :class:`Entrance` or its fields.
+
+    Raises:
+        ValueError: An unknown ``pairing``, or one without ``entrances``.
     """
 
     score_thr: float = 0.05
@@ -41,6 +48,20 @@ class DecodingConfig:
     snap_radius: float = 45.0
     snap_score: float = 0.2
     entrance_margin: float = 5.0
+    pairing: str | None = None
+    entrances: tuple[Entrance, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pairing not in (None, 'geometric'):
+            raise ValueError(f"test_cfg.pairing is {self.pairing!r}; expected 'geometric' or None.")
+        if self.pairing and not self.entrances:
+            raise ValueError(
+                "test_cfg.pairing is 'geometric', but test_cfg.entrances is empty: list what slots may "
+                'look like, e.g. [dict(label=0, length=(110, 180), depth=290)] in pixels of a '
+                '600-pixel-high image.'
+            )
+        entrances = [e if isinstance(e, Entrance) else Entrance(**e) for e in self.entrances]
+        object.__setattr__(self, 'entrances', tuple(entrances))
 
 
 def split_point_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -131,20 +152,30 @@ def decode_slots(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str,
     }
 
 
-def refine(
-    points: dict[str, Tensor], slots: dict[str, Tensor], height: int, config: DecodingConfig
-) -> None:
-    """Suppress double points, snap slots to the rest, suppress double slots; in place.
+def suppress_points(points: dict[str, Tensor], height: int, config: DecodingConfig) -> None:
+    """Suppress double points, in place.
 
     Args:
         points: As :func:`decode_points` gives them.
+        height: Of the network input in pixels.
+        config: Radii.
+    """
+    distance = torch.cdist(points['points'], points['points'])
+    points['scores'] = suppress(points['scores'], distance, config.point_radius * height / 600)
+
+
+def refine_slots(
+    slots: dict[str, Tensor], points: dict[str, Tensor], height: int, config: DecodingConfig
+) -> None:
+    """Snap slots to the points, suppress double slots; in place.
+
+    Args:
         slots: As :func:`decode_slots` gives them.
+        points: As :func:`suppress_points` leaves them.
         height: Of the network input in pixels.
         config: Radii.
     """
     unit = height / 600
-    distance = torch.cdist(points['points'], points['points'])
-    points['scores'] = suppress(points['scores'], distance, config.point_radius * unit)
     if config.snap_radius > 0:
         slots['corners'] = snap_entrances(
             slots['corners'],
@@ -155,6 +186,13 @@ def refine(
         )
     distance = entrance_distances(slots['corners'], slots['corners'])
     slots['scores'] = suppress(slots['scores'], distance, config.slot_radius * unit)
+
+
+def paired_slots(
+    points: dict[str, Tensor], height: int, config: DecodingConfig
+) -> dict[str, Tensor]:
+    """Slots made of points alone; see :func:`~.pairing.pair_points`."""
+    return pair_points(points, height, config.entrances, config.max_slots, config.snap_score)
 
 
 def snap_entrances(
