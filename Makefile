@@ -1,8 +1,9 @@
 # Every goal but `help` sets up .venv first; once that is done, its check takes milliseconds.
 CONFIG ?= configs/ext/psd_yolo.py
 ARGS ?=
-VENV_PYTHON := .venv/bin/python
-export PYTHON
+STACK ?= maintained
+VENV_PYTHON := .venv$(if $(filter openmmlab,$(STACK)),-openmmlab)/bin/python
+export PYTHON STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test lint env

@@ -54,5 +54,6 @@ def test_the_stack_extra_is_pinned_to_the_versions_that_make_installs():
     assert [pin for pin in extra if pin not in pins] == []
 
 
-def test_no_registry_address_is_in_the_pins():
-    assert '://' not in (ROOT / 'tools/setup/maintained.txt').read_text()
+@pytest.mark.parametrize('stack', ['maintained', 'openmmlab'])
+def test_no_registry_address_is_in_the_pins(stack):
+    assert '://' not in (ROOT / f'tools/setup/{stack}.txt').read_text()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PINS = ('tools/setup/maintained.txt', 'tools/setup/openmmlab.txt')
 BASIC_TOOLS = [
     'bash',
     'sed',
@@ -44,7 +45,7 @@ class Checkout:
         self.folder, self.bin = folder / 'checkout', folder / 'bin'
         self.bin.mkdir()
         (self.folder / 'tools/setup').mkdir(parents=True)
-        for name in ('tools/setup/install.sh', 'tools/setup/maintained.txt', 'pyproject.toml'):
+        for name in ('tools/setup/install.sh', *PINS, 'pyproject.toml'):
             shutil.copy(ROOT / name, self.folder / name)
         for tool in BASIC_TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -87,7 +88,20 @@ def error_of(result):
 def test_without_a_supported_python_the_ones_found_are_named(checkout):
     (checkout.bin / 'python3.11').unlink()
     checkout.python('python3', version='3.9')
-    assert 'no Python 3.10, 3.11 or 3.12 was found (python3 is 3.9)' in error_of(checkout.run())
+    assert 'no Python 3.10-3.12 was found (python3 is 3.9)' in error_of(checkout.run())
+
+
+def test_the_other_stack_gets_its_own_venv_and_its_own_range_of_pythons(checkout):
+    checkout.python('python3.12', version='3.12')
+    result = checkout.run(STACK='openmmlab')
+    assert 'Setting up .venv-openmmlab with python3.11 (3.11)' in result.stdout
+    assert 'the fake was asked for: -m venv .venv-openmmlab' in result.stderr
+    refused = error_of(checkout.run(STACK='openmmlab', PYTHON='python3.12'))
+    assert 'no Python 3.10-3.11 was found (python3.12 is 3.12)' in refused
+
+
+def test_an_unknown_stack_is_refused(checkout):
+    assert "STACK is 'mmlab', but there are two stacks" in error_of(checkout.run(STACK='mmlab'))
 
 
 def test_the_python_that_is_asked_for_must_be_supported(checkout):
@@ -147,7 +161,7 @@ def stamped(checkout):
     shutil.copy(checkout.bin / 'python3.11', venv / 'bin/python')
     script = checkout.folder / 'tools/setup/install.sh'
     line = re.search(r'^fingerprint\(\).*', script.read_text(), re.MULTILINE)[0]
-    command = f'PINS=tools/setup/maintained.txt; {line}; fingerprint >.venv/installed'
+    command = f'PINS={PINS[0]}; {line}; fingerprint >.venv/installed'
     subprocess.run(['bash', '-c', command], cwd=checkout.folder, check=True)
 
 
