@@ -1,17 +1,21 @@
 """Parking-slot detection and a workshop of components for MMDetection 3.x.
 
-Importing the package registers its components in mmdet's registries.
+Importing the package makes its components known to mmdet's registries.
 """
 
+import warnings
+
+from .utils.configs import config_path
+from .utils.lazy_registration import register_lazily
+
 __version__ = '0.1.0'
+__all__ = ['config_path']
 
-# Without a complete stack, utils.collect_env still has to import to tell what is missing.
 try:
-    import mmcv.ops  # noqa: F401 (only tried)
-    import mmdet  # noqa: F401
-except (ImportError, AssertionError):
-    __all__ = []
-else:
-    from . import datasets, engine, evaluation, models, visualization
-
-    __all__ = ['datasets', 'engine', 'evaluation', 'models', 'visualization']
+    register_lazily()
+except (ImportError, AssertionError) as error:  # no error: the doctor has to run, too
+    warnings.warn(
+        f'the components of mmdet_ext are not registered ({error}): `python -m mmdet_ext.doctor` '
+        'tells what is missing.',
+        stacklevel=2,
+    )

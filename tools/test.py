@@ -1,20 +1,16 @@
 """Evaluate a checkpoint on the test data of its config."""
 
 import argparse
-import os
+import sys
 
-from mmengine.config import DictAction
-
+from mmdet_ext.utils.arguments import parse_run_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--work-dir', help='folder for logs and metrics (default: work_dirs/<config>)'
-    )
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
     parser.add_argument(
         '--show', action='store_true', help='show each image with its predictions in a window'
@@ -28,33 +24,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--wait-time', type=float, default=2, help='seconds that a window stays open (default: 2)'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config values, e.g. test_dataloader.batch_size=8',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how the processes were started',
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by old launchers'
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_run_arguments(parser, argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    with clear_errors(args.traceback):
+def main(argv: list[str]) -> None:
+    with clear_errors('--traceback' in argv):
+        args = parse_args(argv)
         from mmdet_ext.apis.run import evaluate  # noqa: PLC0415 (--help answers at once)
 
         evaluate(
@@ -72,4 +47,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    main(sys.argv[1:])

@@ -1,19 +1,15 @@
 """Train the model of a config."""
 
 import argparse
-import os
+import sys
 
-from mmengine.config import DictAction
-
+from mmdet_ext.utils.arguments import parse_run_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config>)'
-    )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
     )
@@ -29,33 +25,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint; without a value, from the latest one in the work folder',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config values, e.g. train_cfg.max_epochs=3 model.neck.in_channels="[96,192]"',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how the processes were started',
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by old launchers'
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_run_arguments(parser, argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    with clear_errors(args.traceback):
+def main(argv: list[str]) -> None:
+    with clear_errors('--traceback' in argv):
+        args = parse_args(argv)
         from mmdet_ext.apis.run import train  # noqa: PLC0415 (--help answers at once)
 
         train(
@@ -70,4 +45,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    main(sys.argv[1:])

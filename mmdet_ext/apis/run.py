@@ -11,6 +11,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
+from mmdet_ext.utils.configs import CONFIGS, config_path
 from mmdet_ext.utils.dist import cpu_process_group
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
 
@@ -24,7 +25,7 @@ def load_config(
     """Read a config file and settle where its run writes to and how it is launched.
 
     Args:
-        path: A config file.
+        path: A config file, or the name of one of the package's below ``configs/``.
         cfg_options: Values that override the file's, by dotted key.
         work_dir: Folder for the run's outputs. Defaults to the config's own ``work_dir``, else to
             ``work_dirs/<name of the config file>``.
@@ -37,6 +38,8 @@ def load_config(
         FileNotFoundError: If there is no such file; names files with a similar name.
         ValueError: If it is no valid Python, or one of its ``custom_imports`` fails.
     """
+    if not Path(path).is_file() and (CONFIGS / path).is_file():
+        path = config_path(path)
     if not Path(path).is_file():
         folder = Path(path).parent
         known = [str(file) for file in [*folder.glob('*.py'), *Path('configs').rglob('*.py')]]

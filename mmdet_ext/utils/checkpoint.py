@@ -1,9 +1,23 @@
-"""Checks that a checkpoint belongs to a model, where mmengine only warns."""
+"""Reading checkpoints: what is unsafe or of another model is refused, where mmengine only warns."""
 
+import io
+import os
+import re
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
+from mmengine import fileio
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
+
+from mmdet_ext.utils.compat import load_weights_only
+
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+"""Environment variable, torch's own: 1 lets checkpoints run code while they are loaded."""
+
+_MODEL_ZOOS = ('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
+_NEEDED_CLASS = re.compile(r'GLOBAL ([\w.]+)')
 
 
 def require_checkpoint_file(path: str) -> None:
@@ -24,6 +38,43 @@ def require_checkpoint_file(path: str) -> None:
     raise FileNotFoundError(f'the checkpoint {path} does not exist: {remedy}.')
 
 
+def read_checkpoint(path: str) -> Any:
+    """Read a checkpoint onto the CPU without running any code in it.
+
+    Args:
+        path: A checkpoint file, or any address that mmengine loads from.
+
+    Returns:
+        What was saved.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or needs classes that could run code; set :data:`TRUST` to
+            load such a file all the same.
+    """
+    require_checkpoint_file(path)
+    try:
+        if os.environ.get(TRUST, '').lower() in ('1', 'y', 'yes', 'true'):
+            return _load_checkpoint(path, map_location='cpu')
+        if Path(path).is_file():
+            return load_weights_only(path)
+        if path.startswith(_MODEL_ZOOS):
+            return _load_checkpoint(path, map_location='cpu')
+        return load_weights_only(io.BytesIO(fileio.get(path)))
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        needed = _NEEDED_CLASS.search(str(error)) if isinstance(error, UnpicklingError) else None
+        if needed:
+            raise ValueError(
+                f'the checkpoint {path} needs `{needed[1]}` to load, which could run code of whoever '
+                f'wrote it: if you trust where it comes from, set {TRUST}=1 and try again.'
+            ) from error
+        reason = str(error).strip().split('\n')[0] or type(error).__name__
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint ({reason}): it is damaged or was not written by '
+            'torch.save.'
+        ) from error
+
+
 def check_checkpoint(model: nn.Module, path: str, partial: bool = False) -> tuple[int, int]:
     """Compare a checkpoint's keys and shapes with a model's, before anything is loaded.
 
@@ -38,9 +89,8 @@ def check_checkpoint(model: nn.Module, path: str, partial: bool = False) -> tupl
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a checkpoint, or does not fit the model.
+        ValueError: If the file is unsafe, is not a checkpoint, or does not fit the model.
     """
-    require_checkpoint_file(path)
     saved, trained_as = _read_state_dict(path)
     wanted = model.state_dict()
     matching = [key for key in wanted if key in saved and saved[key].shape == wanted[key].shape]
@@ -74,14 +124,7 @@ def _first(keys: list[str]) -> str:
 
 def _read_state_dict(path: str) -> tuple[dict, str]:
     """Return the weights in a checkpoint, and `` (NAME)`` of the run that wrote it, if it says so."""
-    try:
-        checkpoint = _load_checkpoint(path, map_location='cpu')
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        reason = str(error).strip().split('\n')[0] or type(error).__name__
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint ({reason}): it is damaged or was not written by '
-            'torch.save.'
-        ) from error
+    checkpoint = read_checkpoint(path)
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     weights = {
         key.removeprefix('module.'): value

@@ -17,7 +17,7 @@ _WRONG_OPTION = re.compile(r'__init__\(\) (got an unexpected keyword|missing \d+
 
 @contextmanager
 def clear_errors(show_traceback: bool = False) -> Iterator[None]:
-    """Print an error of the user as ``error: <sentence>`` and exit with code 1.
+    """Print an error of the user, or of the environment, as ``error: <sentence>`` and exit with 1.
 
     An exception whose message is no sentence (a bare ``KeyError: 'foo'``) is a bug and passes
     through with its traceback, as do exceptions of other kinds.
@@ -33,6 +33,14 @@ def clear_errors(show_traceback: bool = False) -> Iterator[None]:
     except USER_ERRORS as error:
         sentence = sentence_of(error)
         if show_traceback or len(sentence.split()) < 4:
+            raise
+        print(f'error: {sentence}', file=sys.stderr)
+        raise SystemExit(1) from error
+    except (ImportError, AssertionError) as error:  # mmdet asserts that it likes the mmcv it finds
+        from mmdet_ext.doctor import explain_import_error  # noqa: PLC0415 (looks at everything)
+
+        sentence = explain_import_error()
+        if show_traceback or not sentence:
             raise
         print(f'error: {sentence}', file=sys.stderr)
         raise SystemExit(1) from error
