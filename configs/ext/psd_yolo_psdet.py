@@ -43,7 +43,10 @@ test_dataloader = val_dataloader
 val_evaluator = [dict(type='ParkingSlotMetric', ann_file=data_root + 'val.json')]
 test_evaluator = val_evaluator
 
-model = dict(bbox_head=dict(point_sigma=0.8))  # brick sites have points 2.5 cells apart
+model = dict(
+    bbox_head=dict(point_sigma=0.8),  # brick sites have points 2.5 cells apart
+    test_cfg=dict(fuse_scores=False),  # the slot branch is not trained
+)
 default_hooks = dict(checkpoint=dict(save_best='point/f1'))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = _base_.param_scheduler

@@ -11,6 +11,7 @@ from mmdet_ext.models.task_modules.decoding import (
     DecodingConfig,
     decode_points,
     decode_slots,
+    fuse_scores,
     snap_entrances,
 )
 from mmdet_ext.structures.marking_points import SHAPES
@@ -237,7 +238,7 @@ def test_slots_whose_entrance_leaves_the_image_are_dropped():
 
 
 def test_predictions_below_the_threshold_are_dropped():
-    head = make_head(test_cfg=dict(score_thr=0.97))
+    head = make_head(test_cfg=dict(score_thr=0.97, fuse_scores=False))
     slots, points = head.predict_by_feat(*ideal_maps(), [make_sample().metainfo])[0]
     assert len(slots) == 0  # sigmoid(3) = 0.953
     assert len(points) == 3  # sigmoid(4) = 0.982
@@ -253,6 +254,30 @@ def test_the_confidence_starts_near_one_percent():
     point_maps, slot_maps = head((torch.randn(2, 8, 16, 16),))
     for maps in (point_maps, slot_maps):
         assert maps[:, 0].sigmoid().mean().item() == pytest.approx(0.01, rel=0.2)
+
+
+def test_slots_and_points_vouch_for_each_other_and_come_back_in_order():
+    at = torch.tensor
+    corners = at(
+        [[[0.0, 0], [50, 0], [50, -90], [0, -90]], [[0, 200], [50, 200], [50, 90], [0, 90]]]
+    )
+    slots = dict(corners=corners[None], scores=at([[0.9, 0.8]]), labels=at([[0, 1]]))
+    points = dict(
+        points=at([[[200.0, 200], [50, 201], [0, 200], [0, 1]]]),
+        scores=at([[0.85, 0.7, 0.6, 0.5]]),
+        shapes=at([[0, 1, 2, 3]]),
+    )
+    fuse_scores(slots, points, radius=5)
+    # The second slot has both of its points, the first only one, weak and missing (0.05).
+    expected = [(0.8 * 0.7 * 0.6) ** (1 / 3), (0.9 * 0.5 * 0.05) ** (1 / 3)]
+    np.testing.assert_allclose(slots['scores'][0], expected, rtol=1e-5)
+    assert slots['labels'].tolist() == [[1, 0]]
+    assert slots['corners'][0, 0, 0].tolist() == [0, 200]
+    # The lone point keeps its score, the others rise with their slots.
+    expected = {0: 0.85, 1: (0.7 * 0.8) ** 0.5, 2: (0.6 * 0.8) ** 0.5, 3: (0.5 * 0.9) ** 0.5}
+    order = points['shapes'][0].tolist()
+    assert order == sorted(expected, key=expected.get, reverse=True)
+    np.testing.assert_allclose(points['scores'][0], [expected[i] for i in order], rtol=1e-5)
 
 
 def test_geometric_pairing_takes_slots_from_the_points_and_not_from_the_slot_branch():

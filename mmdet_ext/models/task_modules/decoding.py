@@ -30,6 +30,8 @@ class DecodingConfig:
         snap_radius: An entrance corner moves to the nearest marking point if it is this close,
             pixels of 600 (entrances are wider than 120); 0 leaves the corners alone.
         snap_score: Lowest score of a point that a corner moves to.
+        fuse_scores: Let points and slots vouch for each other, see :func:`fuse_scores`; not for models
+            of which only one branch is trained.
         entrance_margin: Slots whose entrance corners lie further outside the image are dropped,
             pixels of 600; data sets label no such slots.
         pairing: None takes slots from the slot branch; ``geometric`` makes them of the points, for
@@ -47,6 +49,7 @@ class DecodingConfig:
     slot_radius: float = 40.0
     snap_radius: float = 45.0
     snap_score: float = 0.2
+    fuse_scores: bool = True
     entrance_margin: float = 5.0
     pairing: str | None = None
     entrances: tuple[Entrance, ...] = ()
@@ -167,7 +170,7 @@ def suppress_points(points: dict[str, Tensor], height: int, config: DecodingConf
 def refine_slots(
     slots: dict[str, Tensor], points: dict[str, Tensor], height: int, config: DecodingConfig
 ) -> None:
-    """Snap slots to the points, suppress double slots; in place.
+    """Snap slots to the points, suppress double slots, fuse the scores of both; in place.
 
     Args:
         slots: As :func:`decode_slots` gives them.
@@ -186,6 +189,34 @@ def refine_slots(
         )
     distance = entrance_distances(slots['corners'], slots['corners'])
     slots['scores'] = suppress(slots['scores'], distance, config.slot_radius * unit)
+    if config.fuse_scores:
+        fuse_scores(slots, points, config.point_radius * unit)
+
+
+def fuse_scores(slots: dict[str, Tensor], points: dict[str, Tensor], radius: float) -> None:
+    """Let slots and the points they hang on vouch for each other, in place.
+
+    A slot's score becomes the geometric mean of its own and those of the points at its two entrance
+    corners, at least 0.05 each: a junction may be hidden. A point's becomes the geometric mean of its
+    own and that of the best slot hanging on it, if that is higher: no point needs a slot.
+
+    Args:
+        slots: As :func:`decode_slots` gives them; put in descending order of the new scores.
+        points: As :func:`decode_points` gives them; likewise.
+        radius: A corner this close to a point hangs on it, in pixels.
+    """
+    entrances = slots['corners'][:, :, :2].flatten(1, 2)
+    hangs = (torch.cdist(entrances, points['points']) <= radius).to(entrances.dtype)
+    support = (hangs * points['scores'][:, None]).amax(-1).clamp(min=0.05)
+    best_slot = (hangs * slots['scores'].repeat_interleave(2, 1)[..., None]).amax(1)
+    slots['scores'] = (slots['scores'] * support.unflatten(1, (-1, 2)).prod(-1)).pow(1 / 3)
+    points['scores'] = (points['scores'] * best_slot.maximum(points['scores'])).sqrt()
+    for found in (slots, points):
+        found['scores'], order = found['scores'].sort(descending=True)
+        for key, values in found.items():
+            if key != 'scores':
+                index = order.view(*order.shape, *[1] * (values.dim() - 2)).expand_as(values)
+                found[key] = values.gather(1, index)
 
 
 def paired_slots(
