@@ -5,11 +5,11 @@ Importing the package makes its components known to mmdet's registries.
 
 import warnings
 
-from .utils.configs import config_path
+from .utils.configs import config_path, list_configs
 from .utils.lazy_registration import register_lazily
 
 __version__ = '0.1.0'
-__all__ = ['config_path']
+__all__ = ['config_path', 'list_configs']
 
 try:
     register_lazily()

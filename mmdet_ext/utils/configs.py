@@ -5,6 +5,11 @@ from pathlib import Path
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 
 
+def list_configs() -> list[str]:
+    """Names of the configs to train, test or inherit from, for :func:`config_path`."""
+    return sorted(str(file.relative_to(CONFIGS)) for file in (CONFIGS / 'ext').rglob('*.py'))
+
+
 def config_path(name: str) -> str:
     """Path of one of the package's configs, to inherit from in a config of your own.
 
@@ -24,6 +29,7 @@ def config_path(name: str) -> str:
     """
     path = CONFIGS / name
     if not path.is_file():
-        known = sorted(str(file.relative_to(CONFIGS)) for file in CONFIGS.rglob('*.py'))
-        raise FileNotFoundError(f'mmdet_ext has no config {name}: name one of {", ".join(known)}.')
+        raise FileNotFoundError(
+            f'mmdet_ext has no config {name}: name one of {", ".join(list_configs())}.'
+        )
     return str(path.resolve())

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdet_ext import config_path
+from mmdet_ext import config_path, list_configs
 
 
 def test_a_config_elsewhere_inherits_by_one_line(tmp_path):
@@ -18,3 +18,11 @@ def test_a_config_elsewhere_inherits_by_one_line(tmp_path):
 def test_a_wrong_name_is_answered_with_the_right_ones():
     with pytest.raises(FileNotFoundError, match=r'no config ext/psd\.py.*ext/psd_yolo\.py'):
         config_path('ext/psd.py')
+
+
+def test_every_listed_config_is_there_and_bases_are_not_listed():
+    names = list_configs()
+    assert 'ext/psd_yolo.py' in names
+    assert not [name for name in names if name.startswith('_base_')]
+    for name in names:
+        assert Config.fromfile(config_path(name)).model.type
