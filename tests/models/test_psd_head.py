@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from mmdet_ext.models.dense_heads import PSDHead
 from mmdet_ext.models.task_modules.decoding import (
     DecodingConfig,
+    centre_cells,
     decode_points,
     decode_slots,
     fuse_scores,
@@ -80,8 +81,9 @@ def ideal_maps():
     slot_maps[0, 3:5, row, column] = (P2 - P1) / 2 / (8 * STRIDE)
     slot_maps[0, 5:7, row, column] = DIRECTION
     slot_maps[0, 7, row, column] = torch.log(DEPTH / (8 * STRIDE))
-    slot_maps[0, 8, row, column] = 2
     slot_maps[0, 11, row, column] = 5
+    column, row = ((CORNERS.mean(0) + 0.5) / STRIDE).floor().long().tolist()
+    slot_maps[0, 8, row, column] = 2  # where the car would stand
     return point_maps, slot_maps
 
 
@@ -110,6 +112,24 @@ def test_slanted_slots_decode_to_what_the_maps_say():
     assert slots['labels'][0, 0] == 2
     assert slots['scores'][0, 0].item() == pytest.approx(torch.tensor(3.0).sigmoid().item())
     assert slots['occupied_scores'][0, 0].item() == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_occupancy_is_read_at_the_border_when_the_centre_is_outside():
+    corners = torch.tensor([[[9.0, 0.0], [9.0, 4.0], [12.0, 4.0], [12.0, 0.0]]])  # x centre 10.5
+    centres, cells = centre_cells(corners, 6, 10)
+    assert centres.tolist() == [[9.5, 2.0]]
+    assert cells.tolist() == [2 * 10 + 9]
+
+
+def test_occupancy_is_learned_around_the_centre_of_the_slot_alone():
+    slot_maps = ideal_maps()[1].requires_grad_()
+    losses = make_head().loss_by_feat(ideal_maps()[0], slot_maps, [make_sample()])
+    losses['loss_slot_occupied'].backward()
+    row, column = slot_maps.grad[0, 8].nonzero().double().mean(0)
+    x, y = (CORNERS.double().mean(0) + 0.5) / STRIDE
+    assert abs(column + 0.5 - x) < 0.5
+    assert abs(row + 0.5 - y) < 0.5
+    assert slot_maps.grad[0, 8].count_nonzero() <= 9
 
 
 def test_decoding_is_batched():

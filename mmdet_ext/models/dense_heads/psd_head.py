@@ -24,6 +24,7 @@ from mmdet_ext.structures.slots import (
 from ..task_modules.decoding import (
     ENTRANCE_UNIT,
     DecodingConfig,
+    centre_cells,
     decode_points,
     decode_slots,
     paired_slots,
@@ -41,9 +42,9 @@ class PSDHead(BaseDenseHead):
 
     Two branches work on the sum of all feature maps, each at the size of one of them. The point
     branch gives confidence, position, direction and shape of each junction. The slot branch gives
-    at the midpoint of each entrance both entrance corners, separator direction and depth, type and
-    occupancy; slanted slots come out as such. Entrance corners are then refined by the points
-    they land on. Global and local predictions in one network are the idea of Suhr and Jung
+    at the midpoint of each entrance both entrance corners, separator direction, depth and type, and
+    at the centre of each slot its occupancy; slanted slots come out as such. Entrance corners are
+    then refined by the points they land on. Global and local predictions in one network are the idea of Suhr and Jung
     (End-to-End Trainable One-Stage Parking Slot Detection Integrating Global and Local
     Information, 2020); confidence as peaks of a map that of CenterNet (Zhou et al., Objects as
     Points, 2019).
@@ -241,13 +242,9 @@ class PSDHead(BaseDenseHead):
         truth = [sample.gt_instances for sample in samples]
         corners = _padded([(t.corners + 0.5) / self.slot_stride for t in truth])
         middle = corners[:, :, :2].mean(2)
-        heat, supervised, index = assign_cells(
-            middle,
-            _valid([t.corners for t in truth]),
-            *maps.shape[-2:],
-            self.slot_sigma,
-            self.radius,
-        )
+        valid = _valid([t.corners for t in truth])
+        size = maps.shape[-2:]
+        heat, supervised, index = assign_cells(middle, valid, *size, self.slot_sigma, self.radius)
         labelled = _labelled(samples, 'slots', maps)
         confidence, entrance, separating, occupied, types = split_slot_maps(maps)
         batch, cell = (supervised & labelled[:, None]).nonzero(as_tuple=True)
@@ -258,12 +255,10 @@ class PSDHead(BaseDenseHead):
             return prediction.flatten(2).transpose(1, 2)[batch, cell]
 
         quads = corners[batch, row]
-        offset = middle[batch, row] - cell_centres(*maps.shape[-2:], maps)[cell]
+        offset = middle[batch, row] - cell_centres(*size, maps)[cell]
         half = (quads[:, 1] - quads[:, 0]) / (2 * ENTRANCE_UNIT)
         direction, depth = separator(quads)
         depth = (depth / ENTRANCE_UNIT).clamp(min=1e-3).log()
-        occupancy = _padded([t.occupied for t in truth])[batch, row]
-        known = (occupancy >= 0) & _labelled(samples, 'occupancy', maps)[batch]
         return {
             'loss_slot_cls': self._confidence_loss(confidence, heat, labelled),
             'loss_slot_entrance': self.loss_entrance(
@@ -275,12 +270,25 @@ class PSDHead(BaseDenseHead):
             'loss_slot_type': self.loss_type(
                 at(types), _padded([t.labels for t in truth])[batch, row], avg_factor=average
             ),
-            'loss_slot_occupied': self.loss_occupied(
-                at(occupied)[known],
-                occupancy[known, None],
-                avg_factor=_average(known.sum()),
-            ),
+            'loss_slot_occupied': self._occupancy_loss(occupied, corners, samples),
         }
+
+    def _occupancy_loss(self, logits: Tensor, corners: Tensor, samples: SampleList) -> Tensor:
+        occupancy = _padded([sample.gt_instances.occupied for sample in samples])
+        valid = _valid([sample.gt_instances.corners for sample in samples])
+        size = logits.shape[-2:]
+        centres, _ = centre_cells(corners, *size)
+        _, supervised, index = assign_cells(centres, valid, *size, self.slot_sigma, self.radius)
+        known = (occupancy >= 0) & _labelled(samples, 'occupancy', logits)[:, None]
+        batch, cell = supervised.nonzero(as_tuple=True)
+        row = index[batch, cell]
+        use = known[batch, row]
+        batch, cell, row = batch[use], cell[use], row[use]
+        return self.loss_occupied(
+            logits.flatten(2).transpose(1, 2)[batch, cell],
+            occupancy[batch, row, None],
+            avg_factor=_average(use.sum()),
+        )
 
     def _confidence_loss(self, logits: Tensor, heat: Tensor, labelled: Tensor) -> Tensor:
         weight = labelled[:, None].to(heat).expand_as(heat)

@@ -89,7 +89,8 @@ def split_slot_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tenso
     Returns:
         Confidence logits (1), entrance (4: offset of the midpoint from the cell centre in cells,
         then half of p2 - p1 in :data:`ENTRANCE_UNIT` cells), separator (3: direction, logarithm
-        of the depth in the same unit), occupancy logits (1) and type logits (C).
+        of the depth in the same unit), occupancy logits (1, at the slot's :func:`centre_cells`) and
+        type logits (C).
     """
     return maps.split([1, 4, 3, 1, maps.shape[1] - 9], 1)
 
@@ -147,12 +148,33 @@ def decode_slots(maps: Tensor, stride: int, config: DecodingConfig) -> dict[str,
         F.normalize(direction, dim=-1),
         depth.squeeze(-1).clamp(max=4).exp() * (ENTRANCE_UNIT * stride),
     )
+    _, places = centre_cells((corners + 0.5) / stride, *maps.shape[-2:])
     return {
         'corners': corners,
         'scores': scores,
         'labels': gather_cells(types, index).argmax(-1),
-        'occupied_scores': gather_cells(occupied, index).squeeze(-1).sigmoid(),
+        'occupied_scores': gather_cells(occupied, places).squeeze(-1).sigmoid(),
     }
+
+
+def centre_cells(corners: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where the car of a slot stands: its occupancy is learned and read there.
+
+    At the entrance, like the rest of a slot, it is learned late or not at all: the answer would
+    depend on a car in the direction that is itself only just being learned.
+
+    Args:
+        corners: In map units, ``(..., 4, 2)``.
+        height: Rows of the map.
+        width: Columns of the map.
+
+    Returns:
+        Centres kept inside the map, ``(..., 2)``, and the indices of their cells ``(...)``.
+    """
+    limit = corners.new_tensor([width, height]) - 0.5
+    centre = corners.mean(-2).clamp(min=0.5).minimum(limit)
+    column, row = centre.long().unbind(-1)
+    return centre, row * width + column
 
 
 def suppress_points(points: dict[str, Tensor], height: int, config: DecodingConfig) -> None:
