@@ -17,8 +17,8 @@ classes = ('perpendicular', 'parallel', 'slanted')
 image_size = (256, 256)  # width, height; multiples of 32
 batch_size = 8
 num_workers = 0  # best for training on two CPU cores; with a GPU 4 or more
-max_epochs = 40
-base_lr = 3e-3
+max_epochs = 34
+base_lr = 5e-3
 
 # Made under data_root when its JSON files are missing.
 synthetic_data = dict(out_dir=data_root, splits=dict(train=800, val=200), size=512, seed=0)

@@ -2,5 +2,6 @@
 
 from . import transforms
 from .parking_slot_dataset import ParkingSlotDataset
+from .surround_view.scene_dataset import SurroundViewSceneDataset
 
-__all__ = ['ParkingSlotDataset', 'transforms']
+__all__ = ['ParkingSlotDataset', 'SurroundViewSceneDataset', 'transforms']

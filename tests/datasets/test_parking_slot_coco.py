@@ -36,6 +36,7 @@ def example(**changes):
         'metres_per_pixel': 0.02,
         'group': 'a',
         'condition': 'indoor',
+        'tags': {'ground': 'epoxy', 'marking': 'worn'},
     }
     return ParkingImage(**fields | changes)
 
@@ -56,7 +57,7 @@ def test_records_come_back_as_they_were_written(written):
     assert empty.points.shape == (0, 2)
     assert empty.corners.shape == (0, 4, 2)
     assert empty.slot_points.shape == (0, 2)
-    expected = example(image_id=1, slot_points=np.array([[0, 1], [-1, -1], [-1, -1]]))
+    expected = example(image_id=1)
     for name, value in vars(expected).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(full, name), value, err_msg=name)
@@ -129,6 +130,23 @@ def test_keypoints_outside_the_image_keep_their_place_and_are_marked_as_not_visi
     assert keypoints[:, 2].tolist() == [2, 1, 1, 1]
 
 
+def test_hidden_corners_are_labelled_keypoints_that_come_back_hidden(tmp_path):
+    flags = np.array([[2, 1, 2, 2], [1, 1, 1, 1], [2, 2, 1, 1]])
+    path = tmp_path / 'f.json'
+    content = write_parking_slot_coco(path, [example(corner_visible=flags)], LABEL_KINDS)
+    for annotation, row in zip(content['annotations'], flags, strict=True):
+        assert annotation['keypoints'][2::3] == row.tolist()
+        assert annotation['num_keypoints'] == 4  # COCO counts all that are labelled
+    (back,) = read_parking_slot_coco(path).images
+    np.testing.assert_array_equal(back.corner_visible, flags)
+
+
+def test_without_a_word_corners_inside_the_image_are_visible():
+    expected = [[2, 2, 2, 2], [2, 1, 1, 1], [2, 1, 1, 1]]
+    assert example().corner_visible.tolist() == expected
+    assert ParkingImage('empty.jpg', 30, 20).corner_visible.shape == (0, 4)
+
+
 def test_stock_pycocotools_reads_the_file(written):
     coco = COCO(written[0])
     assert coco.getImgIds() == [0, 1]
@@ -149,6 +167,7 @@ def test_a_slot_names_the_ids_of_its_points_in_the_whole_file(tmp_path):
         tmp_path / 'f.json', [example(), example(file_name='2.jpg')], LABEL_KINDS
     )
     assert content['annotations'][3]['marking_point_ids'] == [3, 4]
+    assert content['annotations'][4]['marking_point_ids'] == [5, None]
     assert 'marking_point_ids' not in content['annotations'][5]
     second = read_parking_slot_coco(tmp_path / 'f.json').images[1]
     assert second.slot_points[0].tolist() == [0, 1]

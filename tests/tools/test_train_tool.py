@@ -118,6 +118,6 @@ def test_resuming_another_architecture_is_refused(train_main, config, error_of):
 def test_the_synthetic_data_of_a_config_is_made_before_anything_is_built(config, monkeypatch):
     made = []
     monkeypatch.setattr(run, 'ensure_dataset', lambda **recipe: made.append(recipe))
-    more = "synthetic_data = dict(out_dir='d', splits=dict(train=2), size=64, seed=1)\n"
-    train(config(more))
-    assert made == [{'out_dir': 'd', 'splits': {'train': 2}, 'size': 64, 'seed': 1}]
+    recipe = dict(out_dir='d', splits=dict(train=2), preset='garage', size=64, seed=1)
+    train(config(f'synthetic_data = {recipe}\n'))
+    assert made == [recipe]

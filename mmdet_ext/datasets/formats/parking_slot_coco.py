@@ -19,6 +19,9 @@ from mmdet_ext.structures.marking_points import SHAPES
 SLOT_TYPES = ('perpendicular', 'parallel', 'slanted')
 LABEL_KINDS = ('marking_points', 'directions', 'shapes', 'slots', 'occupancy')
 KEYPOINTS = ('entrance_left', 'entrance_right', 'rear_right', 'rear_left')
+VISIBLE, HIDDEN = 2, 1
+"""COCO's keypoint flags: seen in the image, and labelled although it cannot be seen."""
+
 _OCCUPIED = {True: 1, False: 0, None: -1}
 
 
@@ -45,6 +48,9 @@ class ParkingImage:
         group: Sequence or site; splits never cut through a group.
         condition: Evaluation subset such as ``indoor``.
         image_id: COCO id; given by the writer, set by the reader.
+        corner_visible: ``VISIBLE`` or ``HIDDEN`` for each corner, ``(M, 4)``: hidden are those behind
+            something, under the ego car and outside the image. None: by the image border alone.
+        tags: Further conditions by name, such as ``{'light': 'night', 'ground': 'asphalt'}``.
     """
 
     file_name: str
@@ -61,6 +67,14 @@ class ParkingImage:
     group: str | None = None
     condition: str | None = None
     image_id: int | None = None
+    corner_visible: np.ndarray | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.corner_visible is None:
+            size = (self.width, self.height)
+            inside = ((self.corners >= 0) & (self.corners <= size)).all(-1)
+            self.corner_visible = np.where(inside, VISIBLE, HIDDEN)
 
 
 def write_parking_slot_coco(
@@ -107,8 +121,8 @@ def _categories(names: Sequence[str]) -> list[dict]:
 def _append(content: dict, image_id: int, record: ParkingImage) -> None:
     optional = {
         key: getattr(record, key)
-        for key in ('metres_per_pixel', 'group', 'condition')
-        if getattr(record, key) is not None
+        for key in ('metres_per_pixel', 'group', 'condition', 'tags')
+        if getattr(record, key) not in (None, {})
     }
     content['images'].append(
         {
@@ -151,16 +165,15 @@ def _slot_annotation(record: ParkingImage, i: int, first_point: int) -> dict:
             f'{record.width} x {record.height} image; leave it out of the record.'
         )
     x1, y1, x2, y2 = visible.bounds
-    inside = (corners >= 0).all(-1) & (corners <= [record.width, record.height]).all(-1)
     annotation = {
         'category_id': int(record.slot_types[i]) + 1,
         'iscrowd': 0,
         'keypoints': [
             value
-            for corner, seen in zip(corners, inside, strict=True)
-            for value in (*_rounded(corner), 2 if seen else 1)
+            for corner, flag in zip(corners, record.corner_visible[i], strict=True)
+            for value in (*_rounded(corner), int(flag))
         ],
-        'num_keypoints': 4,
+        'num_keypoints': 4,  # COCO counts the labelled ones, hidden or not
         'segmentation': [
             _rounded(np.array(part.exterior.coords)[:-1].ravel())
             for part in getattr(visible, 'geoms', [visible])
@@ -170,8 +183,10 @@ def _slot_annotation(record: ParkingImage, i: int, first_point: int) -> dict:
         'area': round(visible.area, 2),
         'occupied': {1: True, 0: False, -1: None}[int(record.occupied[i])],
     }
-    if (record.slot_points[i] >= 0).all():
-        annotation['marking_point_ids'] = [first_point + int(k) for k in record.slot_points[i]]
+    if (record.slot_points[i] >= 0).any():
+        annotation['marking_point_ids'] = [
+            first_point + int(k) if k >= 0 else None for k in record.slot_points[i]
+        ]
     return annotation
 
 
@@ -301,6 +316,8 @@ def _read_image(path, image, points, slots, category_rows) -> ParkingImage:
         group=image.get('group'),
         condition=image.get('condition'),
         image_id=image['id'],
+        corner_visible=_stack([_flags(e) for _, e in slots], 4, dtype=np.int64),
+        tags=image.get('tags', {}),
     )
 
 
@@ -341,6 +358,10 @@ def _corners(path: Path, i: int, entry: dict) -> list[list[float]]:
             'corners entrance_left, entrance_right, rear_right, rear_left as 12 finite numbers x, y, v.'
         )
     return [keypoints[k : k + 2] for k in (0, 3, 6, 9)]
+
+
+def _flags(entry: dict) -> list[int]:
+    return [VISIBLE if flag == VISIBLE else HIDDEN for flag in entry['keypoints'][2::3]]
 
 
 def _occupied(path: Path, i: int, entry: dict) -> int:

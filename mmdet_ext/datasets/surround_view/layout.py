@@ -1,4 +1,4 @@
-"""Where things are: rows of slots, junctions, ego car and other markings, in metres.
+"""Where things are: rows of slots around the ego car and all paint on the ground, in metres.
 
 Pure geometry in the ground frame of :mod:`view`; nothing is drawn here.
 """
@@ -6,128 +6,111 @@ Pure geometry in the ground frame of :mod:`view`; nothing is drawn here.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import shapely
 from shapely import MultiPolygon, Polygon
 
-from mmdet_ext.datasets.surround_view.view import direction
-from mmdet_ext.structures.marking_points import SHAPES, order_arms
-from mmdet_ext.structures.slots import assemble_corners, separator_direction
+from mmdet_ext.datasets.surround_view.markings import MarkingsConfig, sample_marking
+from mmdet_ext.datasets.surround_view.patterns import (
+    Pattern,
+    RowConfig,
+    build_row,
+    sample_pattern,
+)
+from mmdet_ext.datasets.surround_view.ranges import Range, Weights, chance, choose, draw
+from mmdet_ext.datasets.surround_view.rows import Row
+from mmdet_ext.datasets.surround_view.trims import Paint, Text, Trim, row_paint
+from mmdet_ext.datasets.surround_view.view import View, direction
+from mmdet_ext.structures.marking_points import rotate_quarter
+
+__all__ = [
+    'BORDER',
+    'MARKING_GAP',
+    'Ego',
+    'Layout',
+    'LayoutConfig',
+    'Paint',
+    'Row',
+    'Text',
+    'sample_layout',
+    'visible_part',
+]
 
 BORDER = 0.02
-"""No junction lies closer to the image border, on either side, than this part of the extent: 12 pixels
-of 600, so that a point found within the usual tolerance of 10 is inside where the junction is."""
+"""No junction lies closer to the image border, on either side, than this part of the view's height: 12
+pixels of 600, so that a point found within the usual tolerance of 10 is inside where the junction is."""
 
 MARKING_GAP = 0.35
 """Metres between paint of different kinds, so that it makes no junction that has no label."""
 
-_MIN_VISIBLE = 0.3  # part of a labelled slot that must be in the image: its occupancy can be seen
+_EGO_GAP = 0.15  # metres from the ego car to the nearest slot
+_TRIES = 50
 
 
 @dataclass(frozen=True)
-class Row:
-    """Contiguous slots of one size that open towards the lane of the ego car.
-
-    The marking point of a junction is where the centre lines of the entrance line and the
-    separator meet. A double separator counts as one line in the middle of its gap; rows with an
-    entrance line end in a single one. Where no entrance line is painted (``open``, ``rounded``),
-    separators end half a line width before the marking point's entrance line, as they would if
-    it were painted.
+class LayoutConfig:
+    """Where the rows of a site lie around the ego car. Lengths in metres.
 
     Attributes:
-        slot_type: One of ``perpendicular``, ``parallel``, ``slanted``.
-        style: ``closed`` (entrance line painted: T and L marks), ``open`` (separators only: I
-            marks) or ``rounded`` (double separators joined by an arc: U marks).
-        normal: Unit vector from the ego car to the row, ``(2,)``.
-        distance: From the origin to the entrance line along ``normal``.
-        start: Position of the first junction along the entrance line.
-        entrance: Distance between neighbouring junctions.
-        angle: Interior angle of the slots at p1 in radians.
-        depth: Length of the separators.
-        count: Number of slots.
-        line_width: Width of the painted lines.
-        gap: Distance between the centre lines of a double separator; 0 for single ones.
-        rear_line: Whether the rear ends are joined by a line.
+        ego_length: Of the ego car.
+        ego_width: Of the ego car.
+        empty: Probability of a scene without slots.
+        arrangements: ``single`` row, rows ``opposite`` each other, or at a ``corner``.
+        alike: Probability that both rows of a scene have slots and lines of one kind.
+        tilt: Angle of the site to the ego car, degrees.
+        any_tilt: Probability that the site lies at any angle instead.
+        crosswise: Probability that the first row lies before or behind the ego car, not beside it.
+        distance: From the ego car to the entrance line.
+        far: Probability that a row is so far away that only the mouths of its slots are in view.
+        mouth: How far such a row reaches into the view.
+        extents: Whether a row runs ``through`` the view, ``starts`` or ``stops`` in it, or is
+            ``short``: one to four slots.
+        least_visible: Part of every labelled slot that must be in the image.
+        rows: Sizes and styles of slots.
+        markings: Paint that is no slot.
     """
 
-    slot_type: str
-    style: str
-    normal: np.ndarray
-    distance: float
-    start: float
-    entrance: float
-    angle: float
-    depth: float
-    count: int
-    line_width: float
-    gap: float = 0.0
-    rear_line: bool = False
-
-    @property
-    def along(self) -> np.ndarray:
-        """Unit vector p1 -> p2 of every slot, ``(2,)``."""
-        return np.array([-self.normal[1], self.normal[0]])
-
-    @property
-    def separator(self) -> np.ndarray:
-        """Unit vector of the separators, into the slots, ``(2,)``."""
-        return separator_direction(self.along, self.angle)
-
-    @property
-    def junctions(self) -> np.ndarray:
-        """Marking points from left to right, ``(count + 1, 2)``."""
-        steps = self.start + self.entrance * np.arange(self.count + 1)
-        return self.normal * self.distance + steps[:, None] * self.along
-
-    @property
-    def corners(self) -> np.ndarray:
-        """Slots p1..p4, ``(count, 4, 2)``."""
-        junctions = self.junctions
-        reach = np.full(self.count, self.depth)
-        return assemble_corners(junctions[:-1], junctions[1:], self.separator[None], reach)
-
-    @property
-    def shapes(self) -> np.ndarray:
-        """Labels of the junctions in ``SHAPES``, ``(count + 1,)``."""
-        inner = {'closed': 'T', 'open': 'I', 'rounded': 'U'}[self.style]
-        shapes = np.full(self.count + 1, SHAPES.index(inner))
-        if self.style == 'closed':
-            shapes[[0, -1]] = SHAPES.index('L')
-        return shapes
-
-    @property
-    def directions(self) -> np.ndarray:
-        """Unit vectors of the junctions, ``(count + 1, 2)``: see ``structures.marking_points``."""
-        directions = np.repeat(self.separator[None], self.count + 1, 0)
-        if self.style == 'closed':
-            directions[0] = order_arms(self.along, self.separator)[0]
-            directions[-1] = order_arms(-self.along, self.separator)[0]
-        return directions
+    ego_length: Range = (4.2, 4.9)
+    ego_width: Range = (1.8, 2.1)
+    empty: float = 0.07
+    arrangements: Weights = field(
+        default_factory=lambda: {'single': 0.35, 'opposite': 0.45, 'corner': 0.2}
+    )
+    alike: float = 0.6
+    tilt: Range = field(default=(-8.0, 8.0), metadata={'signed': True})
+    any_tilt: float = 0.15
+    crosswise: float = 0.15
+    distance: Range = (0.25, 2.6)
+    far: float = 0.1
+    mouth: Range = (0.25, 0.9)
+    extents: Weights = field(
+        default_factory=lambda: {'through': 0.6, 'starts': 0.13, 'stops': 0.13, 'short': 0.14}
+    )
+    least_visible: float = 0.0
+    rows: RowConfig = field(default_factory=RowConfig)
+    markings: MarkingsConfig = field(default_factory=MarkingsConfig)
 
 
 @dataclass(frozen=True)
 class Ego:
-    """The ego car, centred on the origin.
+    """The ego car: centred on the origin, heading up.
 
     Attributes:
-        heading: Unit vector, ``(2,)``.
-        half_length: Half of its length.
-        half_width: Half of its width.
+        half_length: Half of its length, metres.
+        half_width: Half of its width, metres.
     """
 
-    heading: np.ndarray
     half_length: float
     half_width: float
 
     @property
     def outline(self) -> np.ndarray:
-        """The rectangle that it covers in metres, ``(4, 2)``."""
-        along = self.heading * self.half_length
-        side = np.array([-self.heading[1], self.heading[0]]) * self.half_width
-        return np.stack([along + side, along - side, -along - side, -along + side])
+        """The rectangle that it covers, metres, ``(4, 2)``."""
+        signs = np.array([(1, -1), (-1, -1), (-1, 1), (1, 1)])
+        return signs * [self.half_width, self.half_length]
 
     def reach(self, normal: np.ndarray) -> float:
-        """How far it extends from the origin along a unit vector ``(2,)``."""
-        side = np.array([-self.heading[1], self.heading[0]])
-        return abs(self.heading @ normal) * self.half_length + abs(side @ normal) * self.half_width
+        """How far it extends from the origin along a unit vector ``(2,)``, metres."""
+        return float(np.abs(normal) @ [self.half_width, self.half_length])
 
 
 @dataclass(frozen=True)
@@ -135,225 +118,194 @@ class Layout:
     """Geometry of one scene.
 
     Attributes:
-        extent: Width and height of the ground in view, metres.
-        rotation: Angle of the scene's main axis in radians.
+        view: What of the ground is in the image.
         ego: The ego car.
         rows: Rows of slots; none in some scenes.
-        markings: Polygons of other paint: arrows, lane lines, zebra crossings; each ``(K, 2)``.
+        paint: All paint in the order in which it is painted.
+        axis: Angle of the site's main axis, radians.
     """
 
-    extent: float
-    rotation: float
+    view: View
     ego: Ego
     rows: list[Row]
-    markings: list[np.ndarray] = field(default_factory=list)
-
-    def depth_inside(self, points: np.ndarray) -> np.ndarray:
-        """Distance of points ``(..., 2)`` from the image border, negative outside, ``(...)``."""
-        return self.extent / 2 - np.abs(points).max(-1)
+    paint: list[Paint]
+    axis: float
 
     def is_labelled(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
-        """Which junctions ``(count + 1,)`` and which slots ``(count,)`` of a row are labelled.
+        """Which junctions ``(n + 1,)`` and which slots ``(count,)`` of a row are labelled.
 
         A marking point is labelled if it lies in the image, a slot if both its points do.
         """
-        inside = self.depth_inside(row.junctions) > 0
-        return inside, inside[:-1] & inside[1:]
+        inside = self.view.depth_inside(row.junctions) > 0
+        return inside, inside[row.slot_junctions].all(-1)
 
 
-def sample_layout(rng: np.random.Generator) -> Layout:
-    """Draw the geometry of a scene; about 8 % have no slots.
+def sample_layout(rng: np.random.Generator, config: LayoutConfig, view: View) -> Layout:
+    """Draw the geometry of a scene.
 
     Args:
         rng: Source of randomness.
+        config: What it is drawn from.
+        view: What of the ground is in the image.
 
     Returns:
-        A layout whose junctions keep clear of the image border and of the ego car.
+        A layout whose junctions keep clear of the image border and of the ego car. Unless it is
+        drawn empty it has a labelled slot, or a labelled point if the view shows one side only.
+
+    Raises:
+        RuntimeError: No such layout is found, as the slots do not fit the view.
     """
-    empty = rng.random() < 0.08
-    while True:
-        layout = _propose(rng, empty)
-        if empty or _is_clear(layout):
-            return replace(layout, markings=_sample_markings(rng, layout))
-
-
-def _propose(rng: np.random.Generator, empty: bool) -> Layout:
-    extent = rng.uniform(10, 13)
-    rotation = rng.integers(4) * np.pi / 2
-    kind = rng.choice(3, p=[0.25, 0.3, 0.45])
-    if kind == 1:
-        rotation += np.deg2rad(rng.normal(0, 5))
-    elif kind == 2:
-        rotation = rng.uniform(0, 2 * np.pi)
-    heading = direction(-np.pi / 2 if rng.random() < 0.7 else rotation)
-    ego = Ego(heading, rng.uniform(2.2, 2.45), rng.uniform(0.9, 1.05))
-    rows = [] if empty else _sample_rows(rng, ego, rotation)
-    return Layout(extent, rotation, ego, rows)
-
-
-def _sample_rows(rng: np.random.Generator, ego: Ego, rotation: float) -> list[Row]:
-    first = _sample_row(rng, ego, direction(rotation - np.pi / 2))
-    arrangement = rng.choice(['single', 'opposite', 'corner'], p=[0.35, 0.48, 0.17])
-    if arrangement == 'single':
-        return [first]
-    if arrangement == 'opposite':
-        normal = -first.normal
-        second = _sample_row(rng, ego, normal)
-        if rng.random() < 0.6:  # both sides of a lane are usually alike
-            second = replace(
-                first,
-                normal=normal,
-                distance=second.distance,
-                start=second.start,
-                count=first.count,
-            )
-        return [first, second]
-    normal = first.along * rng.choice([-1, 1])
-    second = _outside(_sample_row(rng, ego, normal), first)
-    return [first, second] if second else [first]
-
-
-def _sample_row(rng: np.random.Generator, ego: Ego, normal: np.ndarray) -> Row:
-    slot_type = str(rng.choice(['perpendicular', 'parallel', 'slanted'], p=[0.38, 0.34, 0.28]))
-    entrance, depth, angle = _sample_slot(rng, slot_type)
-    style = str(rng.choice(['closed', 'open', 'rounded'], p=[0.62, 0.26, 0.12]))
-    if slot_type == 'parallel':  # of short open separators nobody could tell front from rear
-        style = 'closed'
-    double = style == 'rounded' or (style == 'closed' and rng.random() < 0.15)
-    line_width = rng.uniform(0.08, 0.13) if double else rng.uniform(0.08, 0.2)
-    count = int(rng.integers(1, 5)) if rng.random() < 0.5 else int(np.ceil(18 / entrance))
-    start = rng.uniform(-2, 2) - count * entrance / 2
-    if rng.random() < 0.3:
-        start = rng.uniform(-4, 0)
-    return Row(
-        slot_type=slot_type,
-        style=style,
-        normal=normal,
-        distance=ego.reach(normal) + rng.uniform(0.35, 1.9),
-        start=start,
-        entrance=entrance,
-        angle=angle,
-        depth=depth,
-        count=count,
-        line_width=line_width,
-        gap=line_width + rng.uniform(0.12, 0.25) if double else 0.0,
-        rear_line=bool(style == 'closed' and rng.random() < 0.35),
+    empty = chance(rng, config.empty)
+    for _ in range(_TRIES):
+        ego = Ego(draw(rng, config.ego_length) / 2, draw(rng, config.ego_width) / 2)
+        angle = _sample_angle(rng, config, view)
+        placed = [] if empty else _sample_rows(rng, config, view, ego, direction(angle))
+        layout = Layout(view, ego, [row for row, _ in placed], [], angle + np.pi / 2)
+        if empty or _is_clear(layout, config.least_visible):
+            own = [p for i, (row, trim) in enumerate(placed) for p in row_paint(row, trim, i)]
+            return replace(layout, paint=own + _free_markings(rng, config.markings, layout, placed))
+    width, height = view.extent
+    raise RuntimeError(
+        f'No slot found a place in the view of {width:.1f} x {height:.1f} m in {_TRIES} tries: make '
+        'the view larger, or in the layout config lower rows.perpendicular_width, '
+        'rows.parallel_length, distance or least_visible.'
     )
 
 
-def _sample_slot(rng: np.random.Generator, slot_type: str) -> tuple[float, float, float]:
-    """Entrance, depth and interior angle."""
-    if slot_type == 'parallel':
-        return rng.uniform(5.5, 6.8), rng.uniform(2.1, 2.5), np.pi / 2
-    width = rng.uniform(2.3, 2.8)
-    if slot_type == 'perpendicular':
-        return width, rng.uniform(4.8, 5.5), np.pi / 2
-    angle = np.deg2rad(rng.uniform(35, 75) if rng.random() < 0.5 else rng.uniform(105, 145))
-    # the nose of an aslant car stands back from the entrance line, so its slot is longer
-    setback = 0.4 * width / abs(np.tan(angle))
-    return width / np.sin(angle), rng.uniform(4.6, 5.3) + setback, angle
+def _sample_angle(rng: np.random.Generator, config: LayoutConfig, view: View) -> float:
+    """Direction from the ego car to the first row, radians."""
+    side = np.sign(view.centre[0]) or rng.choice([-1, 1])
+    base = 0.0 if side > 0 else np.pi
+    if chance(rng, config.crosswise):
+        base = rng.choice([-1, 1]) * np.pi / 2
+    tilt = rng.uniform(-45, 45) if chance(rng, config.any_tilt) else draw(rng, config.tilt)
+    return base + float(np.deg2rad(tilt))
 
 
-def _outside(row: Row, other: Row) -> Row | None:
-    """Shorten a row to the slots that lie wholly on the lane side of another row."""
-    free = (row.corners @ other.normal < other.distance - 0.5).all(-1)
-    if not free.any():
+def _sample_rows(
+    rng: np.random.Generator, config: LayoutConfig, view: View, ego: Ego, normal: np.ndarray
+) -> list[tuple[Row, Trim]]:
+    """One or two rows, and the paint that comes with each."""
+    pattern = sample_pattern(rng, config.rows)
+    first = _place(rng, config, view, ego, normal, pattern)
+    arrangement = choose(rng, config.arrangements)
+    rows = [(first, pattern.trim)]
+    if arrangement == 'single':
+        return rows
+    if not chance(rng, config.alike):
+        pattern = sample_pattern(rng, config.rows)
+    turned = -normal if arrangement == 'opposite' else rotate_quarter(normal) * rng.choice([-1, 1])
+    second = _place(rng, config, view, ego, turned, pattern)
+    second = _without_overlap(second, pattern.trim, Polygon(first.outline(rows[0][1].front)))
+    return [*rows, (second, pattern.trim)] if second else rows
+
+
+def _place(
+    rng: np.random.Generator,
+    config: LayoutConfig,
+    view: View,
+    ego: Ego,
+    normal: np.ndarray,
+    pattern: Pattern,
+) -> Row:
+    """A row of a pattern on one side of the ego car, ``normal`` pointing to it."""
+    along = rotate_quarter(normal)
+    distance = ego.reach(normal) + draw(rng, config.distance)
+    if chance(rng, config.far):
+        main = int(np.abs(normal).argmax())
+        border = np.array(view.centre) @ normal + view.extent[main] / 2 * abs(normal[main])
+        distance = max(distance, border - draw(rng, config.mouth))
+    middle = np.array(view.centre) @ along
+    half = (np.abs(along) @ view.extent) / 2
+    begin, end = -half - rng.uniform(0, pattern.entrance), half
+    extent = choose(rng, config.extents)
+    if extent in ('starts', 'short'):
+        begin = rng.uniform(-half, half)
+    if extent in ('stops', 'short'):
+        end = rng.uniform(max(begin, -half), min(half, begin + 4 * pattern.entrance))
+        if extent == 'stops':
+            end = rng.uniform(-half, half)
+    return build_row(rng, pattern, normal * distance + along * middle, along, begin, end)
+
+
+def _without_overlap(row: Row, trim: Trim, taken: Polygon) -> Row | None:
+    """The longest piece of a row that keeps clear of another row's ground; None if there is none."""
+    row = replace(row, overrun=(0.0, 0.0))
+    fronts, rears = row.junctions - _front_vectors(row, trim), row.rears
+    cells = np.stack([fronts[:-1], fronts[1:], rears[1:], rears[:-1]], 1)
+    free = shapely.distance(shapely.polygons(cells), taken) > MARKING_GAP + row.side
+    runs = np.split(np.arange(len(free)), np.flatnonzero(~free))
+    runs = [run[free[run]] for run in runs]
+    longest = max(runs, key=len)
+    kept = longest[row.is_slot[longest]]  # a row neither begins nor ends with a break
+    if len(kept) == 0:
         return None
-    kept = np.flatnonzero(free)
-    return replace(row, start=row.start + kept[0] * row.entrance, count=len(kept))
+    ends, inner = slice(kept[0], kept[-1] + 2), slice(kept[0], kept[-1] + 1)
+    return replace(
+        row,
+        junctions=row.junctions[ends],
+        separators=row.separators[ends],
+        depths=row.depths[ends],
+        is_slot=row.is_slot[inner],
+    )
 
 
-def _is_clear(layout: Layout) -> bool:
-    """Whether every label is beyond doubt and there is at least one slot."""
-    labelled = 0
+def _front_vectors(row: Row, trim: Trim) -> np.ndarray:
+    """From what is painted in the lane to the junctions, ``(n + 1, 2)``."""
+    return np.concatenate([row.normals, row.normals[-1:]]) * trim.front
+
+
+def _is_clear(layout: Layout, least_visible: float) -> bool:
+    """Whether every label is beyond doubt and there is at least one."""
+    view, ego, slots, points = layout.view, Polygon(layout.ego.outline), 0, 0
     for row in layout.rows:
-        if (np.abs(layout.depth_inside(row.junctions)) < BORDER * layout.extent).any():
+        if (np.abs(view.depth_inside(row.junctions)) < BORDER * view.extent[1]).any():
             return False
-        slots = row.corners[layout.is_labelled(row)[1]]
-        if any(visible_part(corners, layout.extent) < _MIN_VISIBLE for corners in slots):
+        outline = Polygon(row.outline())
+        if outline.distance(ego) < _EGO_GAP or not outline.is_valid:
             return False
-        labelled += len(slots)
-    return labelled > 0
+        inside, labelled = layout.is_labelled(row)
+        corners = row.corners[labelled]
+        if least_visible and any(visible_part(c, view) < least_visible for c in corners):
+            return False
+        slots, points = slots + len(corners), points + inside.sum()
+    one_side = view.depth_inside(layout.ego.outline).min() < 0
+    return slots > 0 or bool(one_side and points > 0)
 
 
-def visible_part(corners: np.ndarray, extent: float) -> float:
+def visible_part(corners: np.ndarray, view: View) -> float:
     """Part of a slot's area that lies in the image.
 
     Args:
         corners: Metres, shape ``(4, 2)``.
-        extent: Width of the ground in view, metres.
+        view: The view of the ground.
 
     Returns:
         From 0 to 1.
     """
     steps = (np.arange(12) + 0.5) / 12
-    across, into = np.meshgrid(steps, steps)
-    origin, entrance, separator = corners[0], corners[1] - corners[0], corners[3] - corners[0]
-    samples = origin + across[..., None] * entrance + into[..., None] * separator
-    return float((np.abs(samples).max(-1) < extent / 2).mean())
+    across, into = steps[:, None, None], steps[None, :, None]
+    front = corners[0] * (1 - across) + corners[1] * across
+    rear = corners[3] * (1 - across) + corners[2] * across
+    return float((view.depth_inside(front * (1 - into) + rear * into) > 0).mean())
 
 
-def _sample_markings(rng: np.random.Generator, layout: Layout) -> list[np.ndarray]:
+def _free_markings(
+    rng: np.random.Generator,
+    config: MarkingsConfig,
+    layout: Layout,
+    placed: list[tuple[Row, Trim]],
+) -> list[Paint]:
     """Paint that is no slot and touches neither a row nor other paint, nor runs under the ego car."""
-    markings, occupied = [], Polygon(layout.ego.outline)
-    makers = [_arrow, _zebra, _lane_lines]
-    for _ in range(rng.integers(1, 4) if not layout.rows else rng.integers(0, 3)):
-        turn = layout.rotation + rng.choice([0, np.pi / 2, np.pi, 3 * np.pi / 2])
-        centre = rng.uniform(-0.45, 0.45, 2) * layout.extent
-        polygons = makers[rng.integers(len(makers))](rng)
-        axis = direction(turn)
-        frame = np.array([axis, [-axis[1], axis[0]]])
-        placed = [polygon @ frame + centre for polygon in polygons]
-        paint = MultiPolygon([Polygon(polygon) for polygon in placed])
-        reach = [(np.concatenate(placed) @ row.normal).max() for row in layout.rows]
-        free = all(
-            r < row.distance - MARKING_GAP for r, row in zip(reach, layout.rows, strict=True)
-        )
-        if free and paint.distance(occupied) > MARKING_GAP:
-            markings += placed
-            occupied = occupied.union(paint)
+    view, markings = layout.view, []
+    taken = [Polygon(layout.ego.outline), *(Polygon(row.outline(t.front)) for row, t in placed)]
+    for _ in range(round(draw(rng, config.count if placed else config.count_if_empty))):
+        polygons = sample_marking(rng, config)
+        axis = direction(layout.axis + rng.integers(4) * np.pi / 2)
+        centre = view.centre + rng.uniform(-0.45, 0.45, 2) * view.extent
+        polygons = [p @ np.stack([axis, rotate_quarter(axis)]) + centre for p in polygons]
+        shape = MultiPolygon([Polygon(p) for p in polygons])
+        if all(shape.distance(other) > MARKING_GAP for other in taken):
+            markings.append(Paint(polygons, role='marking'))
+            taken.append(shape)
     return markings
-
-
-def _arrow(rng: np.random.Generator) -> list[np.ndarray]:
-    scale = rng.uniform(0.7, 1.2)
-    shaft, head, width = 1.4 * scale, 0.7 * scale, 0.09 * scale
-    outline = [(-shaft, -width), (0, -width), (0, -4 * width), (head, 0)]
-    return [np.array(outline + [(x, -y) for x, y in outline[2::-1]])]
-
-
-def _zebra(rng: np.random.Generator) -> list[np.ndarray]:
-    length, bar, pitch = rng.uniform(1.5, 3), rng.uniform(0.4, 0.5), rng.uniform(0.85, 1.1)
-    return [
-        stroke(np.array([0, k * pitch]), np.array([length, k * pitch]), bar)
-        for k in range(rng.integers(3, 7))
-    ]
-
-
-def _lane_lines(rng: np.random.Generator) -> list[np.ndarray]:
-    """One dashed line, or solid ones that run through the whole image: their ends are not seen."""
-    width = rng.uniform(0.1, 0.2)
-    if rng.random() < 0.5:
-        dash = rng.uniform(0.6, 1.5)
-        starts = np.arange(-10, 10, 2 * dash)
-        return [stroke(np.array([x, 0]), np.array([x + dash, 0]), width) for x in starts]
-    offsets = [0, rng.uniform(2.8, 3.5)][: rng.integers(1, 3)]
-    return [stroke(np.array([-20, y]), np.array([20, y]), width) for y in offsets]
-
-
-def stroke(start: np.ndarray, end: np.ndarray, width: float, cap: float = 0.0) -> np.ndarray:
-    """A straight line of paint as a rectangle.
-
-    Args:
-        start: One end of its centre line, ``(2,)``.
-        end: The other end, ``(2,)``.
-        width: Width of the line.
-        cap: How far the paint goes on past both ends.
-
-    Returns:
-        Shape ``(4, 2)``.
-    """
-    along = (end - start) / np.linalg.norm(end - start)
-    side = np.array([-along[1], along[0]]) * width / 2
-    start, end = start - along * cap, end + along * cap
-    return np.stack([start - side, end - side, end + side, start + side])

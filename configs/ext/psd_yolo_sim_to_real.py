@@ -1,0 +1,20 @@
+"""Trained on synthetic strips alone, tested on the real ones of PSDet: no real image in training.
+
+The synthetic strips are made on first use; for the labels of the real ones see psd_yolo_psdet.py.
+"""
+
+_base_ = 'psd_yolo_psdet.py'
+
+# What you are likely to change.
+train_root = 'data/strips/'
+max_epochs = 10
+synthetic_data = dict(
+    _delete_=True, out_dir=train_root, splits=dict(train=5000), preset='strip_like', seed=0
+)
+
+# The rest follows.
+train_dataloader = dict(dataset=dict(data_root=train_root))
+model = dict(test_cfg=dict(fuse_scores=True))  # here the slot branch is trained
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].T_max = param_scheduler[1].end = max_epochs

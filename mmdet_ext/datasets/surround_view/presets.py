@@ -1,0 +1,189 @@
+"""Presets: kinds of sites and cameras, each the whole variety narrowed by what is said here."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from mmdet_ext.datasets.surround_view.config import SceneConfig
+from mmdet_ext.datasets.surround_view.ranges import check_config
+
+PLAIN = {
+    'view': {'metres': (10, 13)},
+    'layout': {
+        'ego_length': (4.4, 4.9),
+        'empty': 0.08,
+        'arrangements': {'single': 0.35, 'opposite': 0.48, 'corner': 0.17},
+        'any_tilt': 0.45,
+        'far': 0.0,
+        'distance': (0.35, 1.9),
+        'least_visible': 0.3,
+        'rows': {
+            'slot_types': {'perpendicular': 0.38, 'parallel': 0.34, 'slanted': 0.28},
+            'perpendicular_width': (2.3, 2.8),
+            'parallel_length': (5.5, 6.8),
+            'slant': (35, 75),
+            'curved': 0.0,
+            'trapezoidal': 0.0,
+            'breaks': 0.0,
+            'styles': {'closed': 0.62, 'open': 0.26, 'rounded': 0.12},
+            'entrances': {'solid': 1},
+            'overrun': 0.0,
+            'line_width': (0.08, 0.2),
+            'short': 0.0,
+            'dashed_separators': 0.0,
+            'trim': {
+                'kerb_line': 0.0,
+                'edge_lane': 0.0,
+                'numbers': {'none': 3, 'deep': 1},
+                'coloured_bays': 0.0,
+            },
+        },
+        'markings': {'kinds': {'arrow': 1, 'zebra': 1, 'solid_lines': 1, 'dashed_line': 1}},
+    },
+    'ground': {
+        'kinds': {'asphalt': 0.4, 'concrete': 0.2, 'bricks': 0.2, 'epoxy': 0.2},
+        'paved_bays': 0.0,
+        'coloured_lane': 0.0,
+    },
+    'paint': {
+        'states': {'fresh': 0.6, 'worn': 0.4},
+        'line_colours': {'white': 0.72, 'yellow': 0.2, 'blue': 0.08},
+        'repainted': 0.0,
+        'patchy': 0.0,
+    },
+    'objects': {
+        'parking': {'gap': (0.2, 0.5), 'sloppy': 0.0, 'covered': 0.0},
+        'wheel_stops': 0.0,
+        'pillars': 0.0,
+        'rear': {'nothing': 1},
+        'beds': 0.0,
+        'floor_locks': 0.0,
+        'cones': 0.0,
+        'bollards': (0, 0),
+        'people': (0, 0),
+        'carts': (0, 0),
+        'passing': 0.0,
+    },
+    'light': {'streaks': 0.0, 'lamp_strength': (0.2, 0.6)},
+    'rig': None,
+    'finish': {
+        'resolution': (1, 1),
+        'motion_blur': 0.0,
+        'contrast': (0.85, 1.15),
+        'jpeg': (100, 100),
+    },
+}
+
+PS2_LIKE = {
+    'view': {'width': 600, 'height': 600, 'metres': (10, 10)},
+    'layout': {
+        'rows': {
+            'slot_types': {'perpendicular': 0.6, 'parallel': 0.3, 'slanted': 0.1},
+            'styles': {'closed': 0.9, 'open': 0.1},
+            'curved': 0.02,
+            'trapezoidal': 0.02,
+        }
+    },
+    'finish': {'ego': {'box': 1}},
+}
+
+STRIP_LIKE = {
+    'view': {
+        'width': 192,
+        'height': 600,
+        'metres': (9.2, 10.4),
+        'side': {'left': 1, 'right': 1},
+    },
+    'layout': {'empty': 0.15, 'crosswise': 0.05, 'any_tilt': 0.08},
+    'objects': {'bollards': (0, 0.8), 'people': (0, 0.6), 'carts': (0, 0.55)},
+    'finish': {'resolution': (0.35, 1), 'ego': {'box': 1}, 'ego_margin': (0, 0.05)},
+}
+
+GARAGE = {
+    'ground': {
+        'kinds': {'epoxy': 0.6, 'concrete': 0.4},
+        'paved_bays': 0.0,
+        'blemishes': {'leafy': 0.0, 'puddles': 0.03},
+    },
+    'light': {'indoors': {'epoxy': 1, 'concrete': 1}},
+    'objects': {'pillars': 0.5, 'rear': {'nothing': 0.4, 'wall': 0.6}},
+}
+
+OUTDOOR = {
+    'ground': {
+        'kinds': {'asphalt': 0.45, 'concrete': 0.2, 'bricks': 0.2, 'grass': 0.08, 'gravel': 0.07}
+    },
+    'light': {
+        'indoors': {'epoxy': 1, 'asphalt': 0, 'concrete': 0, 'bricks': 0, 'grass': 0, 'gravel': 0}
+    },
+}
+
+HARD = {
+    'layout': {'rows': {'curved': 0.3, 'trapezoidal': 0.25, 'breaks': 0.3}, 'any_tilt': 0.4},
+    'paint': {'states': {'worn': 0.4, 'faded': 0.6}, 'repainted': 0.25},
+    'objects': {'occupancy': (0.4, 1), 'parking': {'sloppy': 0.3}},
+    'rig': {'angle_error': (0.4, 1.2), 'position_error': (0.01, 0.04)},
+    'finish': {'resolution': (0.3, 0.7), 'motion_blur': 0.4, 'jpeg': (20, 70)},
+}
+
+PRESETS: dict[str, Mapping[str, Any]] = {
+    'plain': PLAIN,
+    'all': {},
+    'ps2_like': PS2_LIKE,
+    'strip_like': STRIP_LIKE,
+    'garage': GARAGE,
+    'outdoor': OUTDOOR,
+    'hard': HARD,
+}
+"""What each preset changes of :class:`~.config.SceneConfig`; ``all`` is the whole variety."""
+
+
+def scene_config(preset: str, size: int | None = None, **overrides) -> SceneConfig:
+    """A checked configuration.
+
+    Args:
+        preset: Name in :data:`PRESETS`.
+        size: Height of the picture in pixels; its width follows. None leaves the preset's.
+        **overrides: Fields of the configuration to change, as nested dicts in the shape of :data:`PRESETS`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: An unknown preset or field, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f'Unknown preset {preset!r}; expected one of {", ".join(PRESETS)}.')
+    config = changed(changed(SceneConfig(), PRESETS[preset]), overrides)
+    if size is not None:
+        width = round(config.view.width * size / config.view.height)
+        config = changed(config, {'view': {'width': width, 'height': size}})
+    check_config(config)
+    return config
+
+
+def changed(config: Any, changes: Mapping[str, Any], name: str = 'scene') -> Any:
+    """A copy of a dataclass with some fields, and fields of its fields, replaced.
+
+    Args:
+        config: The dataclass.
+        changes: New values by name; a mapping for a field that is itself a dataclass changes that.
+        name: What errors call it.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: There is no such field.
+    """
+    known = {entry.name for entry in fields(config)}
+    new = {}
+    for key, value in changes.items():
+        if key not in known:
+            near = get_close_matches(key, known, 1) or sorted(known)
+            raise ValueError(f'{name} has no field {key!r}; did you mean {", ".join(near)}?')
+        old = getattr(config, key)
+        nested = is_dataclass(old) and isinstance(value, Mapping)
+        new[key] = changed(old, value, f'{name}.{key}') if nested else value
+    return replace(config, **new)

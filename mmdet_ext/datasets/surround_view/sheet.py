@@ -1,0 +1,95 @@
+"""Contact sheets: many scenes of a preset in one picture, to judge them by eye."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmdet_ext.datasets.formats.parking_slot_coco import HIDDEN, ParkingImage
+from mmdet_ext.datasets.parking_slot_dataset import ParkingSlotDataset
+from mmdet_ext.datasets.surround_view.making import scene_rng
+from mmdet_ext.datasets.surround_view.presets import scene_config
+from mmdet_ext.datasets.surround_view.render import render_scene
+from mmdet_ext.visualization.drawing import draw_points, draw_slots
+
+HIDDEN_COLOUR = (255, 0, 255)  # RGB
+_GAP = 4  # pixels between pictures
+_GREY = 64
+
+
+def contact_sheet(
+    preset: str = 'plain',
+    count: int = 12,
+    columns: int = 4,
+    seed: int = 0,
+    labels: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Picture of the first images that ``make_dataset`` gives for ``train``.
+
+    Args:
+        preset: Name in ``PRESETS``.
+        count: Number of scenes.
+        columns: Scenes in a row.
+        seed: Seed, not negative.
+        labels: Draw slots and marking points, and a cross on each hidden corner.
+        overrides: Further keywords of ``scene_config``, such as ``size``.
+
+    Returns:
+        BGR, uint8, shape ``(H, W, 3)``.
+
+    Raises:
+        ValueError: A number is out of range or the preset is unknown.
+    """
+    for name, value, smallest in (('count', count, 1), ('columns', columns, 1), ('seed', seed, 0)):
+        if value < smallest:
+            raise ValueError(f'{name} is {value}; expected at least {smallest}.')
+    config = scene_config(preset, **(overrides or {}))
+    scenes = (render_scene(scene_rng(seed, 'train', i), config) for i in range(count))
+    return tile([draw_labels(*scene) if labels else scene[0] for scene in scenes], columns)
+
+
+def draw_labels(image: np.ndarray, record: ParkingImage) -> np.ndarray:
+    """Draw slots by type, marking points with their directions, and crosses on hidden corners.
+
+    Args:
+        image: BGR, uint8, shape ``(H, W, 3)``.
+        record: Its labels.
+
+    Returns:
+        A new image of the same shape.
+    """
+    palette = ParkingSlotDataset.METAINFO['palette']
+    canvas = draw_slots(
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
+        record.corners,
+        record.slot_types,
+        record.occupied,
+        palette,
+    )
+    for corner in record.corners[record.corner_visible == HIDDEN]:
+        place = np.clip(corner, -9999, 9999).round().astype(int).tolist()
+        cv2.drawMarker(canvas, place, HIDDEN_COLOUR, cv2.MARKER_TILTED_CROSS, 10, 1, cv2.LINE_AA)
+    canvas = draw_points(canvas, record.points, np.nan_to_num(record.directions))
+    return cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
+
+
+def tile(images: list[np.ndarray], columns: int) -> np.ndarray:
+    """Put images of any sizes on one grey sheet, row by row, unscaled.
+
+    Args:
+        images: Each uint8, shape ``(h, w, 3)``.
+        columns: Images in a row.
+
+    Returns:
+        uint8, shape ``(H, W, 3)``.
+    """
+    height, width = np.max([image.shape[:2] for image in images], 0) + _GAP
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), _GREY, np.uint8)
+    for i, image in enumerate(images):
+        top, left = _GAP + i // columns * height, _GAP + i % columns * width
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
