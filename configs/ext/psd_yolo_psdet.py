@@ -17,9 +17,7 @@ base_lr = 3e-3
 synthetic_data = None
 
 # The rest follows.
-_turn = dict(
-    type='ParkingSlotAffine', size=image_size, flip_prob=0.5, scale=(0.8, 1.25), shift=0.1
-)
+_turn = dict(type='ParkingSlotAffine', size=image_size, flip_prob=0.5, scale=(0.8, 1.25), shift=0.1)
 train_pipeline = [
     dict(type='LoadParkingSlotImage'),
     dict(type='LoadParkingSlotAnnotations'),

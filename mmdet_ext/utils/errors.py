@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-USER_ERRORS = (ValueError, FileNotFoundError, KeyError)
+USER_ERRORS = (ValueError, OSError, KeyError)
 
 # mmengine's registries may put the class being built before the message, once per nesting level.
 _BUILD_PREFIX = re.compile(r'^class `[^`]+` in [^:]+: ')

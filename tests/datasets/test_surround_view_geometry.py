@@ -97,7 +97,7 @@ def test_the_default_config_is_valid_and_broken_ones_are_named():
 def test_slots_that_do_not_fit_the_view_are_refused_in_one_sentence():
     rows = RowConfig(perpendicular_width=(30, 30), parallel_length=(30, 30))
     config = LayoutConfig(empty=0.0, rows=rows)
-    with pytest.raises(RuntimeError, match=r'12\.0 x 12\.0 m.*perpendicular_width'):
+    with pytest.raises(ValueError, match=r'12\.0 x 12\.0 m.*perpendicular_width'):
         sample_layout(np.random.default_rng(0), config, square())
 
 

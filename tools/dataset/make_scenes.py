@@ -59,7 +59,7 @@ def main(argv=None):
             write_sheet(args)
         else:
             write_set(args)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         parser.exit(1, f'error: {error}\n')
     except KeyboardInterrupt:
         parser.exit(130, 'Interrupted; the same command goes on with the finished images.\n')

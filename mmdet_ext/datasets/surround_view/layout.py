@@ -153,7 +153,7 @@ def sample_layout(rng: np.random.Generator, config: LayoutConfig, view: View) ->
         drawn empty it has a labelled slot, or a labelled point if the view shows one side only.
 
     Raises:
-        RuntimeError: No such layout is found, as the slots do not fit the view.
+        ValueError: No such layout is found, as the slots do not fit the view.
     """
     empty = chance(rng, config.empty)
     for _ in range(_TRIES):
@@ -165,7 +165,7 @@ def sample_layout(rng: np.random.Generator, config: LayoutConfig, view: View) ->
             own = [p for i, (row, trim) in enumerate(placed) for p in row_paint(row, trim, i)]
             return replace(layout, paint=own + _free_markings(rng, config.markings, layout, placed))
     width, height = view.extent
-    raise RuntimeError(
+    raise ValueError(
         f'No slot found a place in the view of {width:.1f} x {height:.1f} m in {_TRIES} tries: make '
         'the view larger, or in the layout config lower rows.perpendicular_width, '
         'rows.parallel_length, distance or least_visible.'

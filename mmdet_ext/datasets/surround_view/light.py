@@ -67,6 +67,7 @@ class LightConfig:
     """
 
     indoors: Weights = field(
+        metadata={'probabilities': True},
         default_factory=lambda: {
             'asphalt': 0.12,
             'concrete': 0.55,
@@ -74,7 +75,7 @@ class LightConfig:
             'bricks': 0.03,
             'grass': 0.0,
             'gravel': 0.1,
-        }
+        },
     )
     outdoors: Weights = field(
         default_factory=lambda: {'day': 0.45, 'overcast': 0.33, 'night': 0.22}

@@ -114,9 +114,7 @@ OUTDOOR = {
     'ground': {
         'kinds': {'asphalt': 0.45, 'concrete': 0.2, 'bricks': 0.2, 'grass': 0.08, 'gravel': 0.07}
     },
-    'light': {
-        'indoors': {'epoxy': 1, 'asphalt': 0, 'concrete': 0, 'bricks': 0, 'grass': 0, 'gravel': 0}
-    },
+    'light': {'indoors': dict.fromkeys(('asphalt', 'concrete', 'bricks', 'grass', 'gravel'), 0)},
 }
 
 HARD = {

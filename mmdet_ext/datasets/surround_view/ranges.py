@@ -32,8 +32,9 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 def check_config(config: Any, name: str = 'scene') -> None:
     """Check the fields of a configuration and of those inside it.
 
-    By the type of its default a field is a :data:`Range` (two numbers), :data:`Weights` (a mapping), a
-    probability (a float), or something that the configuration checks itself in ``check``.
+    By the type of its value a field is a :data:`Range` (two numbers), :data:`Weights` (a mapping), a
+    probability (a float), or something that the configuration checks itself in ``check``; metadata
+    say of a range that it may be ``signed`` and of a mapping that it holds ``probabilities``.
 
     Args:
         config: A dataclass.
@@ -48,7 +49,8 @@ def check_config(config: Any, name: str = 'scene') -> None:
         if is_dataclass(value):
             check_config(value, where)
         elif isinstance(value, Mapping):
-            _check_weights(value, where)
+            check = _check_shares if entry.metadata.get('probabilities') else _check_weights
+            check(value, where)
         elif isinstance(value, tuple):
             _check_range(value, where, signed=entry.metadata.get('signed', False))
         elif isinstance(value, float) and not 0 <= value <= 1:
@@ -73,3 +75,9 @@ def _check_weights(value: Mapping, where: str) -> None:
             raise ValueError(f'{where}[{kind!r}] is {weight}; expected 0 or more.')
     if not sum(value.values()) > 0:
         raise ValueError(f'{where} is {dict(value)}; expected at least one weight above 0.')
+
+
+def _check_shares(value: Mapping, where: str) -> None:
+    for kind, share in value.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f'{where}[{kind!r}] is {share}; expected a probability from 0 to 1.')

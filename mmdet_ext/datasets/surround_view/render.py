@@ -31,7 +31,7 @@ def render_scene(rng: np.random.Generator, config: SceneConfig) -> tuple[np.ndar
         The image (BGR, uint8, shape ``(height, width, 3)``) and its labels, ``file_name`` empty.
 
     Raises:
-        RuntimeError: The configuration leaves no room for a scene.
+        ValueError: The configuration leaves no room for a scene.
     """
     view = sample_view(rng, config.view)
     layout = sample_layout(rng, config.layout, view)
