@@ -11,15 +11,25 @@ from mmengine.registry import init_default_scope
 CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
+def affine_sizes(steps):
+    """Output sizes of all affine transforms in a pipeline, those inside other transforms included."""
+    if isinstance(steps, dict):
+        inner = affine_sizes(list(steps.values()))
+        own = {tuple(steps['size'])} if steps.get('type') == 'ParkingSlotAffine' else set()
+        return own | inner
+    if isinstance(steps, list | tuple):
+        return set().union(*map(affine_sizes, steps))
+    return set()
+
+
 @pytest.mark.parametrize('path', sorted((CONFIGS / 'ext').glob('*.py')), ids=lambda p: p.stem)
 def test_the_model_of_a_config_maps_its_image_size_to_dense_maps(path):
     cfg = Config.fromfile(path)
     init_default_scope('mmdet')
     width, height = cfg.image_size
-    for pipeline in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        assert tuple(pipeline.dataset.pipeline[2].size) == (width, height)
-    for step in cfg.tta_pipeline[2].transforms[0]:
-        assert tuple(step.size) == (width, height)
+    loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
+    for pipeline in (*(loader.dataset.pipeline for loader in loaders), cfg.tta_pipeline):
+        assert affine_sizes(pipeline) == {(width, height)}
     model = MODELS.build(cfg.model).eval()
     points, slots = model(torch.zeros(1, 3, height, width), mode='tensor')
     stride = cfg.model.bbox_head.point_stride

@@ -88,14 +88,22 @@ PS2_LIKE = {
     'finish': {'ego': {'box': 1}},
 }
 
-STRIP_LIKE = {
+STRIP_LIKE = {  # sizes measured on the strips of PSDet: neighbouring points 116 of 600 pixels apart
     'view': {
         'width': 192,
         'height': 600,
-        'metres': (9.2, 10.4),
+        'metres': (11.3, 13.3),
         'side': {'left': 1, 'right': 1},
+        'ego_shown': (0.2, 0.45),
     },
-    'layout': {'empty': 0.15, 'crosswise': 0.05, 'any_tilt': 0.08},
+    'layout': {
+        'ego_length': (4.5, 5.1),
+        'empty': 0.06,
+        'crosswise': 0.05,
+        'any_tilt': 0.08,
+        'distance': (0.4, 2.2),
+        'rows': {'slot_types': {'perpendicular': 0.72, 'parallel': 0.1, 'slanted': 0.18}},
+    },
     'objects': {'bollards': (0, 0.8), 'people': (0, 0.6), 'carts': (0, 0.55)},
     'finish': {'resolution': (0.35, 1), 'ego': {'box': 1}, 'ego_margin': (0, 0.05)},
 }
