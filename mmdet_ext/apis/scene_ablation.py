@@ -35,7 +35,9 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
         'ground': {
             'kinds': {'asphalt': 1},
             'paved_bays': 0.0,
-            'blemishes': dict.fromkeys(('patches', 'cracks', 'oil', 'tyre_marks', 'drains', 'covers'), (0, 0))
+            'blemishes': dict.fromkeys(
+                ('patches', 'cracks', 'oil', 'tyre_marks', 'drains', 'covers'), (0, 0)
+            )
             | {'leafy': 0.0, 'stained': 0.0, 'puddles': 0.0},
         }
     },

@@ -46,7 +46,7 @@ def test_an_impossible_value_is_named_with_what_was_expected(changes, message):
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match='Unknown preset \'garge\'; expected one of plain, all'):
+    with pytest.raises(ValueError, match="Unknown preset 'garge'; expected one of plain, all"):
         scene_config('garge')
 
 

@@ -220,6 +220,16 @@ def test_each_condition_is_reported_at_the_one_threshold(evaluate):
     assert not [key for key in evaluate(truths[:1], samples[:1]) if '@' in key]
 
 
+def test_each_value_of_a_tag_is_reported_if_there_are_several(evaluate):
+    tags = [{'ground': 'brick', 'light': 'day'}, {'ground': 'epoxy', 'light': 'day'}, {}]
+    truths = [image(f'{i}.jpg', tags=t) for i, t in enumerate(tags)]
+    samples = [sample(0, corners=[SLOT]), sample(1, corners=[SLOT + 60]), sample(2, corners=[SLOT])]
+    got = evaluate(truths, samples, tags=('ground',))
+    assert got['slot/recall@brick'] == got['slot/recall@no ground'] == 1
+    assert got['slot/recall@epoxy'] == 0
+    assert not [key for key in evaluate(truths, samples) if '@' in key]
+
+
 def test_predictions_on_an_image_without_slots_are_false_positives(evaluate):
     empty = image('2.jpg', corners=[])
     got = evaluate(

@@ -60,6 +60,7 @@ class ParkingSlotMetric(BaseMetric):
         max_angle: Largest angle between the directions of matched points in degrees.
         protocol: ``'strict'``, the one described above.
         per_condition: Also report each value of the images' ``condition`` if there are several.
+        tags: Likewise each value of these tags of the images, such as ``('ground', 'marking')``.
         collect_device: ``'cpu'`` or ``'gpu'``, where ranks exchange results.
         prefix: Put before the names of all metrics.
 
@@ -76,6 +77,7 @@ class ParkingSlotMetric(BaseMetric):
         protocol: str = 'strict',
         *,
         per_condition: bool = True,
+        tags: Sequence[str] = (),
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class ParkingSlotMetric(BaseMetric):
         self.distance = distance
         self.max_angle = max_angle
         self.per_condition = per_condition
+        self.tags = tuple(tags)
         self.truth = read_parking_slot_coco(ann_file)
         self.images = {image.image_id: image for image in self.truth.images}
         self._said = False
@@ -155,11 +158,16 @@ class ParkingSlotMetric(BaseMetric):
         return metrics
 
     def _by_condition(self, results: list[_ImageResult]) -> dict[str, list[_ImageResult]]:
-        groups: dict[str, list[_ImageResult]] = {}
-        for result in results:
-            condition = self.images[result.img_id].condition or 'none'
-            groups.setdefault(f'@{condition}', []).append(result)
-        return dict(sorted(groups.items())) if self.per_condition and len(groups) > 1 else {}
+        """Results of each condition and of each value of the tags, by the suffix of their metrics."""
+        kinds = [lambda image: image.condition or 'none'] if self.per_condition else []
+        kinds += [lambda image, tag=tag: image.tags.get(tag, f'no {tag}') for tag in self.tags]
+        found = {}
+        for value_of in kinds:
+            groups = {}
+            for result in results:
+                groups.setdefault(f'@{value_of(self.images[result.img_id])}', []).append(result)
+            found |= dict(sorted(groups.items())) if len(groups) > 1 else {}
+        return found
 
     def _say_what_is_skipped(self, seen: int) -> None:
         if seen < len(self.images):
