@@ -17,7 +17,7 @@ classes = ('perpendicular', 'parallel', 'slanted')
 image_size = (256, 256)  # width, height; multiples of 32
 batch_size = 8
 num_workers = 0  # best for training on two CPU cores; with a GPU 4 or more
-max_epochs = 32
+max_epochs = 34
 base_lr = 5e-3
 
 # Made under data_root when its JSON files are missing.
