@@ -7,14 +7,19 @@ _base_ = 'psd_yolo_psdet.py'
 
 # What you are likely to change.
 train_root = 'data/strips/'
-max_epochs = 10
+max_epochs = 12
+base_lr = 8e-3
 synthetic_data = dict(
-    _delete_=True, out_dir=train_root, splits=dict(train=5000), preset='strip_like', seed=0
+    _delete_=True, out_dir=train_root, splits=dict(train=4000), preset='strip_like', seed=0
 )
 
 # The rest follows.
-train_dataloader = dict(dataset=dict(data_root=train_root))
-model = dict(test_cfg=dict(fuse_scores=True))  # here the slot branch is trained
+train_dataloader = dict(
+    dataset=dict(
+        data_root=train_root, labels=['marking_points']
+    )  # what the real ones are tested for
+)
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=base_lr))
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].T_max = param_scheduler[1].end = max_epochs
