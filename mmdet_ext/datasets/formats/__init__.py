@@ -1,1 +1,1 @@
-"""One reader per on-disk format; all of them give :class:`ParkingImage` records."""
+"""One reader per on-disk format: parking slots as :class:`ParkingImage`, boxes as :class:`DetectionImage`."""

@@ -1,94 +1,93 @@
-"""Convert other formats to parking-slot COCO and split them without leaking neighbouring frames."""
+"""Convert other formats to COCO: in parallel, gone on with when interrupted, split without leaks."""
 
-import math
+import dataclasses
+import functools
+import hashlib
+import importlib
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmdet_ext.datasets.formats.parking_slot_coco import ParkingImage, write_parking_slot_coco
-from mmdet_ext.datasets.formats.psdet import PSDET_LABELS, ReadReport, frame_number, read_psdet
+from mmdet_ext.datasets.formats.reader import ParkingReader, Reader, ReadReport
+from mmdet_ext.datasets.splits import split_at_random, split_by_blocks, split_by_sequences
+from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.parallel import track_map
 
-READERS = {'psdet': (read_psdet, PSDET_LABELS)}
-"""Format name -> (reader, labels complete in it); a reader takes a folder and a ReadReport."""
+READERS = {
+    'bjtu': 'bjtu.BjtuReader',
+    'box-txt': 'box_txt.BoxTxtReader',
+    'coco-keypoints': 'coco_keypoints.CocoKeypointsReader',
+    'crps': 'crps.CrpsReader',
+    'cvat': 'cvat.CvatReader',
+    'dmpr': 'dmpr.DmprReader',
+    'dmpr-prepared': 'dmpr.DmprPreparedReader',
+    'gpsd': 'gpsd.GpsdReader',
+    'images': 'image_folder.ImageFolderReader',
+    'labelme': 'labelme.LabelMeReader',
+    'labelme-slots': 'labelme_slots.LabelMeSlotReader',
+    'parking-slot-coco': 'parking_slot_coco_reader.ParkingSlotCocoReader',
+    'pil-park': 'pil_park.PilParkReader',
+    'ps2': 'ps2.Ps2Reader',
+    'psdet': 'psdet.PSDetReader',
+    'psv': 'psv.PsvReader',
+    'voc': 'pascal_voc.PascalVocReader',
+    'yolo': 'yolo.YoloReader',
+    'yolo-pose': 'yolo_pose.YoloPoseReader',
+}
+"""Format name -> module of this package and class of its reader."""
 
+WRITERS = {'coco': None, 'dmpr': 'dmpr.write_dmpr', 'yolo-pose': 'yolo_pose.write_yolo_pose'}
+"""What can be written: COCO by the readers themselves, others by a function for parking slots."""
 
-def split_by_blocks(
-    records: Iterable[ParkingImage],
-    val_fraction: float = 0.2,
-    gap: int = 25,
-    gap_fraction: float = 0.02,
-) -> tuple[list[ParkingImage], list[ParkingImage], list[ParkingImage]]:
-    """Split each sequence into a first block for training and a last one for validation.
-
-    Consecutive video frames are near-duplicates, so some frames between the blocks belong to
-    neither.
-
-    Args:
-        records: Images whose ``group`` names the sequence; sorted here by the last number in
-            ``file_name``.
-        val_fraction: Share of each sequence's frames that is validated on, in (0, 1).
-        gap: Frames left out before the validation block, at least.
-        gap_fraction: Share of the sequence's frames left out, if that is more.
-
-    Returns:
-        Images for training, for validation, and those of the gaps.
-
-    Raises:
-        ValueError: ``val_fraction`` is not in (0, 1) or an image has no ``group``.
-    """
-    if not 0 < val_fraction < 1:
-        raise ValueError(f'val_fraction is {val_fraction}; expected a share between 0 and 1.')
-    train, val, dropped = [], [], []
-    for sequence in _sequences(records).values():
-        sequence.sort(key=lambda record: frame_number(record.file_name))
-        n = len(sequence)
-        first_val = n - round(n * val_fraction)
-        first_gap = max(first_val - max(gap, math.ceil(n * gap_fraction)), 0)
-        train += sequence[:first_gap]
-        dropped += sequence[first_gap:first_val]
-        val += sequence[first_val:]
-    return train, val, dropped
+_CHUNK = 256
+"""Images between two points that an interrupted conversion can go on from."""
 
 
-def split_by_sequences(
-    records: Iterable[ParkingImage], holdout: Sequence[str]
-) -> tuple[list[ParkingImage], list[ParkingImage]]:
-    """Hold out whole sequences for validation.
-
-    Args:
-        records: Images whose ``group`` names the sequence.
-        holdout: Sequences to validate on; all others are for training.
-
-    Returns:
-        Images for training and for validation.
+def reader_class(name: str) -> type[Reader]:
+    """Reader of a format.
 
     Raises:
-        ValueError: A name in ``holdout`` is no sequence or an image has no ``group``.
+        ValueError: There is no format of this name.
     """
-    sequences = _sequences(records)
-    unknown = [name for name in holdout if name not in sequences]
-    if unknown:
+    if name not in READERS:
         raise ValueError(
-            f'No sequence is called {unknown}; expected some of {sorted(sequences)} in `holdout`.'
+            f'Unknown format {name!r}{did_you_mean(name, READERS)}; expected one of {sorted(READERS)}.'
         )
-    train = [r for name, rs in sequences.items() if name not in holdout for r in rs]
-    return train, [r for name in holdout for r in sequences[name]]
+    return _imported(READERS[name])
 
 
-def _sequences(records: Iterable[ParkingImage]) -> dict[str, list[ParkingImage]]:
-    sequences = defaultdict(list)
-    for record in records:
-        if record.group is None:
+def _imported(name: str) -> Any:
+    module, attribute = name.split('.')
+    return getattr(importlib.import_module(f'{__package__}.{module}'), attribute)
+
+
+def build_reader(name: str, source: str | Path, options: Mapping[str, Any] = {}) -> Reader:
+    """Make the reader of a format.
+
+    Args:
+        name: Key of :data:`READERS`.
+        source: Folder or file of the data set.
+        options: The reader's other fields.
+
+    Raises:
+        ValueError: The format or an option is unknown.
+    """
+    cls = reader_class(name)
+    known = [f.name for f in dataclasses.fields(cls) if f.name != 'root']
+    for option in options:
+        if option not in known:
             raise ValueError(
-                f'{record.file_name} has no `group`; name its sequence to split without leaks.'
+                f'The format {name} has no option {option!r}{did_you_mean(option, known)}; it has '
+                f'{known or "none"}.'
             )
-        sequences[record.group].append(record)
-    return sequences
+    return cls(Path(source), **options)
 
 
 def convert(
@@ -98,65 +97,155 @@ def convert(
     *,
     val_fraction: float = 0.2,
     holdout: Sequence[str] = (),
+    options: Mapping[str, Any] = {},
+    to: str = 'coco',
+    num_workers: int | None = None,
 ) -> Table:
-    """Convert a data set to ``train.json`` and ``val.json`` in parking-slot COCO.
+    """Convert a data set to COCO: ``train.json`` and ``val.json``, or one file per split it comes with.
 
     Images stay where they are: ``file_name`` leads to them from ``target``, which is the config's
-    ``data_root``.
+    ``data_root``. (Other formats find images and labels by equal paths: there names stay as they are
+    in the source.) A call that was interrupted is gone on with by calling it again.
 
     Args:
         format_name: Key of :data:`READERS`.
-        source: Folder of the data set.
+        source: Folder or file of the data set.
         target: Folder to write to.
-        val_fraction: Share of each sequence for validation; see :func:`split_by_blocks`.
-        holdout: Sequences to validate on instead of a block of each.
+        val_fraction: Share for validation where the data set has no split of its own: the last block
+            of each sequence (see :func:`split_by_blocks`), or random images if it has no sequences.
+        holdout: Sequences to validate on instead.
+        options: Options of the reader, such as ``min_size``.
+        to: Key of :data:`WRITERS`: the format to write.
+        num_workers: Processes; by default one per available core.
 
     Returns:
         What was written and left out, per condition.
 
     Raises:
-        ValueError: ``format_name`` is unknown, or see the splits.
+        ValueError: The format or an option is unknown, or no image could be read, or see the splits.
         FileNotFoundError: ``source`` is not a data set of this format.
     """
-    if format_name not in READERS:
-        raise ValueError(f'Unknown format {format_name!r}; expected one of {sorted(READERS)}.')
-    reader, labels = READERS[format_name]
-    report, records = ReadReport(), []
-    columns = (TextColumn(f'{format_name}: {{task.completed}} images'), BarColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        task = progress.add_task('read', total=None)
-        for record in reader(source, report):
-            record.file_name = os.path.relpath(Path(source, record.file_name), target)
-            records.append(record)
-            progress.advance(task)
-        progress.update(task, total=len(records))
-    if holdout:
-        train, val, dropped = *split_by_sequences(records, holdout), []
+    reader, report = build_reader(format_name, source, options), ReadReport()
+    target, write = Path(target), _writer(to, reader)
+    records = list(_read_all(reader, target, report, num_workers))
+    if not records:
+        raise ValueError(
+            f'{source}: no image of format {format_name} could be read: '
+            f'{"; ".join(report.lines()) or "nothing was found"}.'
+        )
+    reader.prepare_writing(records)
+    parts, dropped = _split(records, val_fraction, holdout)
+    if write is not None:
+        _write_parts(write, target, parts, report)
     else:
+        for record in records:
+            record.file_name = os.path.relpath(reader.folder / record.file_name, target)
+        for part, content in parts.items():
+            reader.write(target / f'{part}.json', content, f'{format_name}, {part}')
+    shutil.rmtree(_scratch(target), ignore_errors=True)
+    return _summary(f'{format_name} -> {target}', reader, parts, dropped, report)
+
+
+def _writer(name: str, reader: Reader) -> Callable | None:
+    if name not in WRITERS:
+        raise ValueError(
+            f'Unknown format {name!r} to write{did_you_mean(name, WRITERS)}; expected one of {sorted(WRITERS)}.'
+        )
+    if WRITERS[name] and not isinstance(reader, ParkingReader):
+        raise ValueError(
+            f'{name} holds parking slots, but the source has boxes; write coco instead.'
+        )
+    return WRITERS[name] and _imported(WRITERS[name])
+
+
+def _write_parts(write: Callable, target: Path, parts: dict[str, list], report: ReadReport) -> None:
+    for part, content in parts.items():
+        for record in content:
+            record.split = part
+    report.merge(write(target, [record for content in parts.values() for record in content]))
+
+
+def _scratch(target: Path) -> Path:
+    return target / '.converting'
+
+
+def _read_all(
+    reader: Reader, target: Path, report: ReadReport, num_workers: int | None
+) -> Iterator[Any]:
+    """Records in order, from the chunks that an interrupted call has left where there are some."""
+    items = list(reader.find(report))
+    scratch = _open_scratch(_scratch(target), repr((reader, items)))
+    chunks = [(i, items[i : i + _CHUNK]) for i in range(0, len(items), _CHUNK)]
+    todo = [chunk for chunk in chunks if not _chunk_path(scratch, chunk[0]).is_file()]
+    read = functools.partial(_read_chunk, reader, scratch)
+    workers, done = num_workers, len(chunks) - len(todo)
+    for _ in track_map(read, todo, 'reading', num_workers=workers, already_done=done, chunksize=1):
+        pass
+    for first, _ in chunks:
+        records, found = pickle.loads(_chunk_path(scratch, first).read_bytes())
+        report.merge(found)
+        yield from records
+
+
+def _open_scratch(scratch: Path, content: str) -> Path:
+    """Folder for chunks, emptied if it was begun for other items or with other options."""
+    note, key = scratch / 'key', hashlib.sha256(content.encode()).hexdigest()
+    if not note.is_file() or note.read_text() != key:
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_whole(note, key)
+    return scratch
+
+
+def _chunk_path(scratch: Path, first: int) -> Path:
+    return scratch / f'{first:09d}.pkl'
+
+
+def _read_chunk(reader: Reader, scratch: Path, chunk: tuple[int, list]) -> None:
+    first, items = chunk
+    report = ReadReport()
+    records = [reader.read_or_report(item, report) for item in items]
+    kept = [record for record in records if record is not None]
+    write_whole(_chunk_path(scratch, first), pickle.dumps((kept, report)))
+
+
+def _split(
+    records: list, val_fraction: float, holdout: Sequence[str]
+) -> tuple[dict[str, list], list]:
+    if holdout:
+        train, val = split_by_sequences(records, holdout)
+        return {'train': train, 'val': val}, []
+    if any(record.split for record in records):
+        parts: dict[str, list] = {}
+        for record in records:
+            parts.setdefault(record.split or 'no_split', []).append(record)
+        return parts, []
+    if all(record.group for record in records):
         train, val, dropped = split_by_blocks(records, val_fraction)
-    for part, content in (('train', train), ('val', val)):
-        path = Path(target) / f'{part}.json'
-        write_parking_slot_coco(path, content, labels, f'{format_name}, {part}')
-    return _summary(f'{format_name} -> {target}', train, val, dropped, report)
+        return {'train': train, 'val': val}, dropped
+    train, val = split_at_random(records, val_fraction)
+    return {'train': train, 'val': val}, []
 
 
-def _summary(title: str, train, val, dropped, report: ReadReport) -> Table:
+def _summary(
+    title: str, reader: Reader, parts: dict[str, list], dropped: list, report: ReadReport
+) -> Table:
     notes = '\n'.join(report.lines()) or 'nothing left out'
     table = Table(title=title, caption=notes, caption_justify='left')
     table.add_column('condition')
-    for name in ('train', 'val', 'gap', 'points', 'slots', 'left out or odd'):
-        table.add_column(name, justify='right')
-    parts = [Counter(r.condition for r in part) for part in (train, val, dropped)]
-    points, slots, odd = Counter(), Counter(), Counter()
-    for record in (*train, *val):
-        points[record.condition] += len(record.points)
-        slots[record.condition] += len(record.corners)
+    counts = {name: Counter(r.condition for r in part) for name, part in parts.items()}
+    if dropped:
+        counts['gap'] = Counter(record.condition for record in dropped)
+    for part in parts.values():
+        for record in part:
+            for kind, count in reader.count(record).items():
+                counts.setdefault(kind, Counter())[record.condition] += count
+    counts['left out or odd'] = odd = Counter()
     for (condition, _), count in report.by_condition.items():
         odd[condition] += count
-    counters = (*parts, points, slots, odd)
-    for condition in sorted({key for counter in counters for key in counter}, key=str):
-        table.add_row(str(condition), *(str(counter[condition]) for counter in counters))
+    for name in counts:
+        table.add_column(name, justify='right')
+    for condition in sorted({key for c in counts.values() for key in c}, key=str):
+        table.add_row(str(condition), *(str(c[condition]) for c in counts.values()))
     table.add_section()
-    table.add_row('all', *(str(counter.total()) for counter in counters))
+    table.add_row('all', *(str(c.total()) for c in counts.values()))
     return table

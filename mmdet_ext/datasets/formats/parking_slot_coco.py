@@ -15,6 +15,7 @@ import numpy as np
 from shapely import Polygon, box
 
 from mmdet_ext.structures.marking_points import SHAPES
+from mmdet_ext.utils.files import write_whole
 
 SLOT_TYPES = ('perpendicular', 'parallel', 'slanted')
 LABEL_KINDS = ('marking_points', 'directions', 'shapes', 'slots', 'occupancy')
@@ -51,6 +52,7 @@ class ParkingImage:
         corner_visible: ``VISIBLE`` or ``HIDDEN`` for each corner, ``(M, 4)``: hidden are those behind
             something, under the ego car and outside the image. None: by the image border alone.
         tags: Further conditions by name, such as ``{'light': 'night', 'ground': 'asphalt'}``.
+        split: Part of the data set that its makers put the image into, such as ``train``.
     """
 
     file_name: str
@@ -69,6 +71,7 @@ class ParkingImage:
     image_id: int | None = None
     corner_visible: np.ndarray | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.corner_visible is None:
@@ -78,7 +81,11 @@ class ParkingImage:
 
 
 def write_parking_slot_coco(
-    path: str | Path, records: Iterable[ParkingImage], labels: Sequence[str], description: str = ''
+    path: str | Path,
+    records: Iterable[ParkingImage],
+    labels: Sequence[str],
+    description: str = '',
+    derived: Sequence[str] = (),
 ) -> dict:
     """Write records as one parking-slot COCO file.
 
@@ -87,6 +94,7 @@ def write_parking_slot_coco(
         records: Images in the order of their ids, which count from 0.
         labels: Which of :data:`LABEL_KINDS` are complete in these records.
         description: Free text for ``info``.
+        derived: Those of ``labels`` that were computed from others, not labelled by anyone.
 
     Returns:
         The written content.
@@ -96,7 +104,8 @@ def write_parking_slot_coco(
     """
     _check_labels(labels, path)
     content = {
-        'info': {'description': description, 'labels': list(labels)},
+        'info': {'description': description, 'labels': list(labels)}
+        | ({'derived': list(derived)} if derived else {}),
         'images': [],
         'categories': _categories(SLOT_TYPES),
         'annotations': [],
@@ -104,9 +113,7 @@ def write_parking_slot_coco(
     }
     for image_id, record in enumerate(records):
         _append(content, image_id, record)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, separators=(',', ':'), allow_nan=False))
+    write_whole(path, json.dumps(content, separators=(',', ':'), allow_nan=False))
     return content
 
 
@@ -149,7 +156,8 @@ def _append(content: dict, image_id: int, record: ParkingImage) -> None:
     for i in range(len(record.corners)):
         content['annotations'].append(
             {
-                'id': len(content['annotations']),
+                'id': len(content['annotations'])
+                + 1,  # pycocotools takes a match with id 0 for none
                 'image_id': image_id,
                 **_slot_annotation(record, i, first_point),
             }

@@ -1,28 +1,21 @@
 """Rendering of one split of a set: in parallel, aside, gone on with when it was interrupted."""
 
-import ctypes
 import functools
 import hashlib
-import itertools
 import json
-import multiprocessing
-import os
 import pickle
 import shutil
-import signal
 import zlib
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.progress import track
 
 from mmdet_ext.datasets.formats.parking_slot_coco import LABEL_KINDS, write_parking_slot_coco
 from mmdet_ext.datasets.surround_view.config import SceneConfig
 from mmdet_ext.datasets.surround_view.render import render_scene
+from mmdet_ext.utils.parallel import track_map
 
 
 @dataclass(frozen=True)
@@ -105,23 +98,9 @@ def _make_images(
 ) -> None:
     todo = [index for index in range(count) if not _label_path(scratch, index).is_file()]
     make = functools.partial(_make_image, scratch, split, recipe)
-    workers = min(num_workers or len(os.sched_getaffinity(0)), len(todo))
-    with ExitStack() as stack:
-        run = map
-        if workers > 1:
-            # Forked like a data loader's workers: spawned ones would import torch and mmdet first (10 s).
-            context = multiprocessing.get_context('fork')
-            pool = ProcessPoolExecutor(workers, context, _start_worker)
-            run = functools.partial(stack.enter_context(pool).map, chunksize=4)
-        finished = itertools.repeat(None, count - len(todo))
-        for _ in track(itertools.chain(finished, run(make, todo)), split, total=count):
-            pass
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(0)
-    die_with_parent = 1  # PR_SET_PDEATHSIG: a killed parent leaves no worker behind
-    ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+    done = count - len(todo)
+    for _ in track_map(make, todo, split, num_workers=num_workers, already_done=done):
+        pass
 
 
 def _make_image(scratch: Path, split: str, recipe: Recipe, index: int) -> None:
