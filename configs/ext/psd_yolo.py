@@ -17,11 +17,11 @@ classes = ('perpendicular', 'parallel', 'slanted')
 image_size = (256, 256)  # width, height; multiples of 32
 batch_size = 8
 num_workers = 0  # best for training on two CPU cores; with a GPU 4 or more
-max_epochs = 34
+max_epochs = 16
 base_lr = 5e-3
 
 # Made under data_root when its JSON files are missing.
-synthetic_data = dict(out_dir=data_root, splits=dict(train=800, val=200), size=512, seed=0)
+synthetic_data = dict(out_dir=data_root, splits=dict(train=1600, val=200), size=512, seed=0)
 
 # The rest follows.
 train_pipeline = [
@@ -89,7 +89,7 @@ val_evaluator = [
 test_evaluator = val_evaluator
 
 model = dict(bbox_head=dict(num_classes=len(classes)))
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs // 2)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=base_lr))
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].T_max = param_scheduler[1].end = max_epochs

@@ -1,6 +1,6 @@
 """AdamW with warm-up and cosine decay to zero over the whole training."""
 
-max_epochs = 34
+max_epochs = 16
 base_lr = 5e-3
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)

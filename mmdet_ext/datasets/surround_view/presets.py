@@ -26,9 +26,10 @@ PLAIN = {
             'curved': 0.0,
             'trapezoidal': 0.0,
             'breaks': 0.0,
-            'styles': {'closed': 0.62, 'open': 0.26, 'rounded': 0.12},
+            'styles': {'closed': 0.72, 'open': 0.16, 'rounded': 0.12},
             'entrances': {'solid': 1},
             'overrun': 0.0,
+            'rear_line': 0.0,  # a rear corner looks like a marking point and is none
             'line_width': (0.08, 0.2),
             'short': 0.0,
             'dashed_separators': 0.0,
@@ -133,8 +134,14 @@ STRIP_LIKE = {  # sizes measured on the strips of PSDet: neighbouring points 116
         'crosswise': 0.05,
         'any_tilt': 0.08,
         'distance': (0.4, 2.2),
-        'rows': {'slot_types': {'perpendicular': 0.72, 'parallel': 0.1, 'slanted': 0.18}},
+        'rows': {
+            'slot_types': {'perpendicular': 0.76, 'parallel': 0.08, 'slanted': 0.16},
+            'styles': {'closed': 0.46, 'open': 0.24, 'rounded': 0.1, 'band': 0.2},
+            'trim': {'edge_lane': 0.2, 'coloured_bays': 0.25},
+        },
     },
+    'ground': {'paved_bays': 0.3, 'checkered': 0.5, 'paver_tone': (85, 215)},
+    'light': {'coloured': 0.12},
     'objects': {'bollards': (0, 0.8), 'people': (0, 0.6), 'carts': (0, 0.55)},
     'finish': {'resolution': (0.35, 1), 'ego': {'box': 1}, 'ego_margin': (0, 0.05)},
 }
