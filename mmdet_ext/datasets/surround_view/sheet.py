@@ -11,11 +11,15 @@ from mmdet_ext.datasets.parking_slot_dataset import ParkingSlotDataset
 from mmdet_ext.datasets.surround_view.making import scene_rng
 from mmdet_ext.datasets.surround_view.presets import scene_config
 from mmdet_ext.datasets.surround_view.render import render_scene
-from mmdet_ext.visualization.drawing import draw_points, draw_slots
+from mmdet_ext.visualization.drawing import (
+    HIDDEN_COLOUR,
+    draw_hidden_corners,
+    draw_points,
+    draw_slots,
+)
+from mmdet_ext.visualization.montage import tile
 
-HIDDEN_COLOUR = (255, 0, 255)  # RGB
-_GAP = 4  # pixels between pictures
-_GREY = 64
+__all__ = ['HIDDEN_COLOUR', 'contact_sheet', 'draw_labels']
 
 
 def contact_sheet(
@@ -68,28 +72,6 @@ def draw_labels(image: np.ndarray, record: ParkingImage) -> np.ndarray:
         record.occupied,
         palette,
     )
-    for corner in record.corners[record.corner_visible == HIDDEN]:
-        place = np.clip(corner, -9999, 9999).round().astype(int).tolist()
-        cv2.drawMarker(canvas, place, HIDDEN_COLOUR, cv2.MARKER_TILTED_CROSS, 10, 1, cv2.LINE_AA)
+    draw_hidden_corners(canvas, record.corners[record.corner_visible == HIDDEN])
     canvas = draw_points(canvas, record.points, np.nan_to_num(record.directions))
     return cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
-
-
-def tile(images: list[np.ndarray], columns: int) -> np.ndarray:
-    """Put images of any sizes on one grey sheet, row by row, unscaled.
-
-    Args:
-        images: Each uint8, shape ``(h, w, 3)``.
-        columns: Images in a row.
-
-    Returns:
-        uint8, shape ``(H, W, 3)``.
-    """
-    height, width = np.max([image.shape[:2] for image in images], 0) + _GAP
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), _GREY, np.uint8)
-    for i, image in enumerate(images):
-        top, left = _GAP + i // columns * height, _GAP + i % columns * width
-        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return sheet
