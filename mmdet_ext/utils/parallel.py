@@ -65,7 +65,12 @@ class _Done:
         self.result = result
 
 
+def die_with_parent() -> None:
+    """Let this process be killed with the one that started it, so that none is left behind."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def _start_worker() -> None:
     cv2.setNumThreads(0)
-    die_with_parent = 1  # PR_SET_PDEATHSIG: a killed parent leaves no worker behind
-    ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+    die_with_parent()
