@@ -138,7 +138,8 @@ def test_workers_give_the_same_files(numbers, tmp_path):
 
 def write_strip(path, x, y):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new('RGB', (96, 300)).save(path)
+    coarse = np.random.default_rng(int(x)).integers(0, 255, (20, 6), np.uint8)
+    Image.fromarray(coarse).convert('RGB').resize((96, 300)).save(path)
     path.with_suffix('.xml').write_text(
         '<annotation><object><name>01_key_point</name><deleted>0</deleted><polygon>'
         f'<pt><x>{x}</x><y>{y}</y></pt></polygon></object>'
@@ -167,6 +168,19 @@ def test_convert_writes_both_files_and_a_table(tmp_path):
         '0',
         '0',
     ]
+
+
+def test_an_image_that_looks_like_one_for_training_is_not_validated_on(tmp_path):
+    folder = tmp_path / 'in/Grass/seq'
+    for i in range(60):
+        write_strip(folder / f'{i:06}.jpg', i, 2 * i)
+    copy = (folder / '000050.jpg', folder / '000051.jpg')
+    copy[0].write_bytes((folder / '000003.jpg').read_bytes())
+    Image.open(folder / '000004.jpg').resize((192, 600)).save(copy[1], quality=60)
+    table = convert('psdet', tmp_path / 'in', tmp_path / 'out')
+    names = [r.file_name for r in read_parking_slot_coco(tmp_path / 'out/val.json').images]
+    assert [name[-10:-4] for name in names] == [f'{i:06}' for i in (48, 49, *range(52, 60))]
+    assert '2 image that looks like one for training (not validated on)' in table.caption
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path):

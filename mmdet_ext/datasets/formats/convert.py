@@ -14,6 +14,8 @@ from typing import Any
 
 from rich.table import Table
 
+from mmdet_ext.datasets.checks.images import survey_images
+from mmdet_ext.datasets.checks.splits import find_copies, find_look_alikes
 from mmdet_ext.datasets.formats.reader import ParkingReader, Reader, ReadReport
 from mmdet_ext.datasets.splits import split_at_random, split_by_blocks, split_by_sequences
 from mmdet_ext.utils.errors import did_you_mean
@@ -134,7 +136,10 @@ def convert(
             f'{"; ".join(report.lines()) or "nothing was found"}.'
         )
     reader.prepare_writing(records)
-    parts, dropped = _split(records, val_fraction, holdout)
+    parts, dropped, own_split = _split(records, val_fraction, holdout)
+    if not own_split:
+        parts['val'], copies = _without_copies(parts, reader.folder, report, num_workers)
+        dropped += copies
     if write is not None:
         _write_parts(write, target, parts, report)
     else:
@@ -210,20 +215,42 @@ def _read_chunk(reader: Reader, scratch: Path, chunk: tuple[int, list]) -> None:
 
 def _split(
     records: list, val_fraction: float, holdout: Sequence[str]
-) -> tuple[dict[str, list], list]:
+) -> tuple[dict[str, list], list, bool]:
+    """Parts by name, images between them, and whether the data set came with these parts."""
     if holdout:
         train, val = split_by_sequences(records, holdout)
-        return {'train': train, 'val': val}, []
+        return {'train': train, 'val': val}, [], False
     if any(record.split for record in records):
         parts: dict[str, list] = {}
         for record in records:
             parts.setdefault(record.split or 'no_split', []).append(record)
-        return parts, []
+        return parts, [], True
     if all(record.group for record in records):
         train, val, dropped = split_by_blocks(records, val_fraction)
-        return {'train': train, 'val': val}, dropped
+        return {'train': train, 'val': val}, dropped, False
     train, val = split_at_random(records, val_fraction)
-    return {'train': train, 'val': val}, []
+    return {'train': train, 'val': val}, [], False
+
+
+def _without_copies(
+    parts: dict[str, list], folder: Path, report: ReadReport, num_workers: int | None
+) -> tuple[list, list]:
+    """Images for validation that look like none for training, and the others: the car stood still."""
+    train, val = (
+        survey_images([str(folder / r.file_name) for r in parts[name]], name, num_workers)
+        for name in ('train', 'val')
+    )
+    twin = (find_copies(train, val) >= 0) | (find_look_alikes(train, val) >= 0)
+    kept, copies = [], []
+    for record, is_copy in zip(parts['val'], twin, strict=True):
+        (copies if is_copy else kept).append(record)
+    for record in copies:
+        report.add(
+            'image that looks like one for training (not validated on)',
+            record.file_name,
+            record.condition,
+        )
+    return kept, copies
 
 
 def _summary(
