@@ -44,21 +44,25 @@ class ParkingSlotDataset(CocoDataset):
     def load_data_list(self) -> list[dict]:
         """Read ``ann_file`` and return one dict per image."""
         content = read_parking_slot_coco(self.ann_file)
-        classes = tuple(self.metainfo['classes'])
-        if content.classes != classes:
+        kinds = self._label_kinds(content.classes, content.labels)
+        self._check_images(content.images)
+        return [self._data_info(record, kinds) for record in content.images]
+
+    def _label_kinds(self, classes: tuple[str, ...], labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Check what a file has against the config; kinds of label to use."""
+        if classes != tuple(self.metainfo['classes']):
             raise ValueError(
-                f'{self.ann_file}: its categories are {content.classes}, the config has classes '
-                f'{classes}; set `metainfo=dict(classes=...)` of the dataset to the names in the file.'
+                f'{self.ann_file}: its categories are {classes}, the config has classes '
+                f'{tuple(self.metainfo["classes"])}; set `metainfo=dict(classes=...)` of the dataset to '
+                'the names in the file.'
             )
-        absent = set(self.labels or ()) - set(content.labels)
+        absent = set(self.labels or ()) - set(labels)
         if absent:
             raise ValueError(
                 f'{self.ann_file}: `labels` asks for {sorted(absent)}, but `info.labels` has only '
-                f'{list(content.labels)} (of {LABEL_KINDS}); label the rest or drop it from `labels`.'
+                f'{list(labels)} (of {LABEL_KINDS}); label the rest or drop it from `labels`.'
             )
-        self._check_images(content.images)
-        kinds = tuple(self.labels or content.labels)
-        return [self._data_info(record, kinds) for record in content.images]
+        return tuple(self.labels or labels)
 
     def _image_path(self, record: ParkingImage) -> str:
         return str(Path(self.data_prefix['img']) / record.file_name)

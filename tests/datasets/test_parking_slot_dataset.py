@@ -110,7 +110,7 @@ def test_a_file_without_categories_is_refused(root):
 )
 def test_a_broken_slot_is_named_with_its_index(root, keypoints, sentence):
     edit(root, lambda content: content['annotations'][0].update(keypoints=keypoints))
-    with pytest.raises(ValueError, match=rf'annotations\[0\] \(id 0\) {sentence}'):
+    with pytest.raises(ValueError, match=rf'annotations\[0\] \(id 1\) {sentence}'):
         build(root)
 
 
