@@ -1,5 +1,5 @@
 """Evaluation: registered metrics over plain functions."""
 
-from .metrics import ParkingSlotMetric
+from .metrics import ParkingSlotCocoMetric, ParkingSlotMetric
 
-__all__ = ['ParkingSlotMetric']
+__all__ = ['ParkingSlotCocoMetric', 'ParkingSlotMetric']

@@ -1,10 +1,13 @@
 """ParkingSlotMetric on hand-made images with known figures."""
 
+import multiprocessing
+import os
 import warnings
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed
 from mmdet.registry import METRICS
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
@@ -51,6 +54,8 @@ def sample(img_id=0, height=600, corners=(), scores=None, points=(), point_score
         occupied_scores=torch.as_tensor(fields.get('occupied_scores', torch.ones(m))),
         bboxes=torch.zeros(m, 4),
     )
+    if 'corner_point_scores' in fields:
+        result.pred_instances.point_scores = torch.tensor(fields['corner_point_scores'])
     result.pred_marking_points = InstanceData(
         points=points,
         scores=torch.tensor(np.full(n, 0.9) if point_scores is None else point_scores),
@@ -280,22 +285,253 @@ def test_a_partial_run_is_evaluated_on_the_images_seen_and_says_so(evaluate, mon
     assert any('read at score >= 0.900' in text for text in said)
 
 
-def test_the_result_does_not_depend_on_the_order_of_predictions_or_images(evaluate):
+PROTOCOLS = ('strict', 'dmpr', 'pil', 'crps')
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_the_result_does_not_depend_on_the_order_of_predictions_or_images(evaluate, protocol):
     rng = np.random.default_rng(3)
-    truths = [image(f'{i}.jpg', corners=SLOT + rng.uniform(-90, 90, (4, 1, 2))) for i in range(5)]
+    options = {'protocol': protocol, 'per_type': True, 'per_distance': True}
+    truths = [
+        image(
+            f'{i}.jpg',
+            corners=SLOT + rng.uniform(-90, 90, (4, 1, 2)),
+            slot_types=rng.integers(0, 3, 4),
+            occupied=np.zeros(4, dtype=int),
+        )
+        for i in range(5)
+    ]
     samples = []
     for i, truth in enumerate(truths):
-        corners = np.repeat(truth.corners, 3, 0) + rng.normal(size=(12, 4, 2)) * 5
-        scores = rng.choice([0.2, 0.4, 0.6], 12)
-        samples.append((i, corners, scores, corners[:, 0], rng.permutation(scores)))
-    first = evaluate(truths, [sample(i, 600, *rest) for i, *rest in samples])
+        corners = np.repeat(truth.corners, 3, 0) + rng.integers(-7, 8, (12, 4, 2))
+        scores = rng.choice([0.4, 0.5, 0.6], 12)
+        fields = {'labels': rng.integers(0, 3, 12), 'occupied_scores': rng.choice([0, 0.1], 12)}
+        samples.append((i, corners, scores, corners[:, 0], rng.permutation(scores), fields))
+    first = evaluate(truths, [sample(i, 600, *a, **f) for i, *a, f in samples], **options)
     turned = []
-    for i, *arrays in samples[::-1]:
+    for i, *arrays, fields in samples[::-1]:
         order = rng.permutation(12)
-        turned.append(sample(i, 600, *(array[order] for array in arrays)))
-    second = evaluate(truths, turned)
-    assert 0.1 < first['slot/f1'] < 0.9
-    assert second == pytest.approx(first)
+        mixed = {key: value[order] for key, value in fields.items()}
+        turned.append(sample(i, 600, *(array[order] for array in arrays), **mixed))
+    second = evaluate(truths, turned, **options)
+    assert 0.1 < first['slot/ap'] < 0.9
+    np.testing.assert_equal(second, first)
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_every_protocol_has_an_answer_without_predictions_and_without_truths(evaluate, protocol):
+    labelled, empty = image(occupied=np.zeros(1, dtype=int)), image(corners=[])
+    nothing_found = evaluate([labelled], [sample()], protocol=protocol)
+    found = sample(corners=[SLOT], points=SLOT[:2], occupied_scores=[0.0])
+    nothing_there = evaluate([empty], [found], protocol=protocol)
+    nothing = evaluate([empty], [sample()], protocol=protocol)
+    for kind in ('slot', 'point'):
+        zeros = [nothing_found[f'{kind}/{key}'] for key in ('recall', 'f1', 'ap')]
+        assert (zeros, np.isnan(nothing_found[f'{kind}/precision'])) == ([0, 0, 0], True)
+        assert np.isnan([nothing_there[f'{kind}/{key}'] for key in ('recall', 'ap')]).all()
+        assert np.isnan([nothing[f'{kind}/{key}'] for key in ('precision', 'f1', 'ap')]).all()
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_a_prediction_that_is_not_finite_is_a_false_positive_in_every_protocol(evaluate, protocol):
+    broken = SLOT.copy()
+    broken[2, 0] = np.inf
+    got = evaluate(
+        [image(occupied=np.zeros(1, dtype=int))],
+        [
+            sample(
+                corners=[SLOT, broken, np.full((4, 2), np.nan)],
+                scores=[0.9, 0.95, 0.95],
+                occupied_scores=np.zeros(3),
+                points=[*SLOT[:2], [np.nan, 1]],
+                point_scores=[0.9, 0.9, 0.95],
+            )
+        ],
+        protocol=protocol,
+        per_distance=True,
+    )
+    at = '_at_0.55' if protocol == 'crps' else ''
+    assert (got[f'slot/recall{at}'], got[f'point/recall{at}']) == (1, 1)
+    assert got[f'slot/precision{at}'] == pytest.approx(1 / 3)
+    assert got[f'point/precision{at}'] == pytest.approx(2 / 3)
+
+
+def test_a_prediction_with_a_nan_score_is_left_out_and_counted(evaluate, monkeypatch):
+    said = []
+    monkeypatch.setattr(parking_slot_metric, 'print_log', lambda text, **_: said.append(text))
+    found = sample(corners=[SLOT, shifted(200, 0)], scores=[0.9, np.nan])
+    assert evaluate([image()], [found], ['slots'])['slot/precision'] == 1
+    assert any('1 predictions with a score of NaN' in text for text in said)
+
+
+def test_corners_outside_the_image_count_like_any_others(evaluate):
+    outside = shifted(-150, 0)
+    got = evaluate([image(corners=[outside])], [sample(corners=[outside], points=outside[:2])])
+    assert got['slot/f1'] == got['point/f1'] == got['slot/map_polygon'] == 1
+
+
+def test_a_slot_without_area_is_matched_by_its_entrance_alone(evaluate):
+    flat = SLOT[[0, 1, 1, 0]]
+    got = evaluate([image()], [sample(corners=[flat])])
+    assert (got['slot/f1'], got['slot/map_polygon']) == (1, 0)
+    assert np.isnan(got['slot/angle_error_deg'])
+
+
+def test_dmpr_lets_several_truths_share_a_prediction(evaluate):
+    truth = image(points=[[100, 100], [104, 100]], corners=[])
+    got = evaluate([truth], [sample(points=[[102, 100]])], protocol='dmpr')
+    assert (got['point/precision'], got['point/recall']) == (1, 1)
+
+
+def test_dmpr_averages_precision_over_eleven_recalls(evaluate):
+    slots = [shifted(0, 40 * k) for k in range(2)]
+    got = evaluate([image(corners=slots)], [sample(corners=slots[:1])], protocol='dmpr')
+    assert got['slot/ap'] == pytest.approx(6 / 11)  # reaches the recalls 0 to 0.5
+    assert got['slot/recall'] == 0.5
+
+
+@pytest.mark.parametrize(('x', 'recall'), [(29.4, 0), (29.6, 1), (569.4, 1), (569.6, 0)])
+def test_dmpr_drops_predictions_near_the_border_but_not_truths(evaluate, x, recall):
+    at = np.array([x, 300.0])
+    turned = at + np.array([[0, 0], [0, 100], [100, 100], [100, 0]])
+    truth = image(corners=[turned], points=[at])
+    got = evaluate([truth], [sample(corners=[turned], points=[at])], protocol='dmpr')
+    assert (got['slot/recall'], got['point/recall']) == (recall, recall)
+    strict = evaluate([truth], [sample(corners=[turned], points=[at])])
+    assert (strict['slot/recall'], strict['point/recall']) == (1, 1)
+
+
+def test_dmpr_takes_the_lower_point_score_for_the_slot_if_the_model_tells_it(evaluate):
+    told = sample(corners=[SLOT], scores=[0.2], corner_point_scores=[[0.9, 0.6]])
+    assert evaluate([image()], [told], protocol='dmpr')['slot/threshold'] == pytest.approx(0.6)
+    assert evaluate([image()], [told])['slot/threshold'] == pytest.approx(0.2)
+    weak = sample(corners=[SLOT], scores=[0.9], corner_point_scores=[[0.9, 0.1]])
+    assert evaluate([image()], [weak], protocol='dmpr')['slot/recall'] == 0
+    untold = sample(corners=[SLOT], scores=[0.02])
+    assert evaluate([image()], [untold], protocol='dmpr')['slot/threshold'] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(('degrees', 'recall'), [(19, 1), (21, 0), (-21, 0)])
+def test_crps_slots_must_agree_in_angle(evaluate, degrees, recall):
+    leaning = SLOT.copy()
+    leaning[2:, 0] += 150 * np.tan(np.radians(degrees))
+    got = evaluate([image()], [sample(corners=[leaning])], protocol='crps')
+    assert got['slot/recall'] == recall
+    assert evaluate([image()], [sample(corners=[leaning])], protocol='dmpr')['slot/recall'] == 1
+
+
+def test_crps_also_reads_at_a_score_of_055(evaluate):
+    slots = [shifted(0, 40 * k) for k in range(3)]
+    found = sample(corners=[*slots, shifted(200, 0)], scores=[0.9, 0.7, 0.5, 0.6])
+    got = evaluate([image(corners=slots)], [found], protocol='crps')
+    assert got['slot/precision_at_0.55'] == pytest.approx(2 / 3)
+    assert got['slot/recall_at_0.55'] == pytest.approx(2 / 3)
+    assert np.isnan(got['slot/threshold'])  # precision and recall: (1, 1/3), (1, 2/3), (3/4, 1)
+    got = evaluate([image(corners=slots[:2])], [found], protocol='crps')
+    assert got['slot/threshold'] == pytest.approx(0.7)
+    assert (got['slot/precision'], got['slot/recall']) == (1, 1)
+
+
+def test_pil_judges_the_whole_quadrilateral_of_empty_slots(evaluate):
+    slots = [SLOT, shifted(200, 0)]
+    deep = np.add(slots[1], [[0, 0], [0, 0], [0, -60], [0, -60]])  # 150 of 210 px
+    truth = image(corners=slots, occupied=np.array([0, 0]))
+    found = sample(corners=[SLOT, deep], occupied_scores=[0.0, 0.0])
+    got = evaluate([truth], [found], protocol='pil')
+    assert (got['slot/recall'], got['slot/precision'], got['slot/threshold']) == (0.5, 0.5, 0.3)
+    assert evaluate([truth], [found])['slot/recall'] == 1
+    occupied = image(corners=slots[:1])
+    assert np.isnan(evaluate([occupied], [sample()], protocol='pil')['slot/recall'])
+
+
+def test_the_distance_and_the_angle_of_a_match_can_be_chosen(evaluate):
+    found = sample(
+        corners=[shifted(0, 20)], points=shifted(20, 0)[:2], directions=[[1.0, -1.0]] * 2
+    )
+    for protocol in ('strict', 'dmpr', 'crps'):
+        got = evaluate([image()], [found], protocol=protocol, distance=25, max_angle=50)
+        assert (got['slot/recall'], got['point/recall']) == (1, 1)
+        near = evaluate([image()], [found], protocol=protocol, max_angle=50)
+        assert (near['slot/recall'], near['point/recall']) == (0, 0)
+
+
+def test_each_slot_type_is_reported_on_request(evaluate):
+    slots = [shifted(0, 40 * k) for k in range(3)]
+    truth = image(corners=slots, slot_types=np.array([0, 0, 2]))
+    # The second is taken for slanted, the third is missed, and a parallel one is made up.
+    found = sample(corners=[*slots[:2], shifted(200, 0)], labels=[0, 2, 1])
+    got = evaluate([truth], [found], per_type=True)
+    assert (got['slot/precision@perpendicular'], got['slot/recall@perpendicular']) == (1, 1)
+    assert got['slot/type_accuracy@perpendicular'] == 0.5
+    assert got['slot/map_polygon@perpendicular'] == pytest.approx(51 / 101)  # COCO's 101 recalls
+    assert got['slot/recall@slanted'] == 0
+    assert got['slot/precision@parallel'] == 0
+    assert np.isnan(got['slot/recall@parallel'])
+    assert not [key for key in evaluate([truth], [found]) if '@' in key]
+    one = image(corners=slots[:1])
+    assert not [k for k in evaluate([one], [sample(corners=slots[:1])], per_type=True) if '@' in k]
+
+
+def test_a_type_named_like_a_condition_is_told_apart(evaluate):
+    truths = [image('1.jpg', condition='parallel'), image('2.jpg', condition='rain')]
+    truths[1].slot_types = np.array([1])
+    got = evaluate(truths, [sample(0, corners=[SLOT]), sample(1)], per_type=True)
+    assert (got['slot/recall@parallel'], got['slot/recall@type parallel']) == (1, 0)
+    assert got['slot/recall@perpendicular'] == 1
+
+
+def test_each_distance_from_the_ego_car_is_reported_on_request(evaluate):
+    middle, centre = np.array([150.0, 400.0]), 299.5
+    ways = np.array([[-110, 0], [130, 0], [-261, 261], [0, 250]])  # the last but one: 369 px
+    *slots, far = SLOT - middle + centre + ways[:, None]
+    truth = image(corners=slots)
+    got = evaluate([truth], [sample(corners=[slots[0], slots[2], far])], per_distance=True)
+    assert (got['slot/recall@0-120px'], got['slot/recall@120-240px']) == (1, 0)
+    assert np.isnan(got['slot/recall@240-360px'])
+    assert (got['slot/precision@240-360px'], got['slot/recall@360px+']) == (0, 1)
+    assert not [key for key in got if key.startswith('slot/map_polygon@')]
+    metric = image(corners=slots, metres_per_pixel=0.02)  # 2.2, 2.6 and 7.4 m
+    found = [sample(corners=slots[:1])]
+    got = evaluate([metric], found, per_distance=True, distance_bins=(2.5, 7))
+    assert (got['slot/recall@0-2.5m'], got['slot/recall@2.5-7m'], got['slot/recall@7m+']) == (
+        1,
+        0,
+        0,
+    )
+
+
+def rank_of_two(rank, folder, truths, samples, queue):
+    os.chdir(folder)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2
+    )
+    metric = ParkingSlotMetric(f'{folder}/gt.json')
+    metric.process(None, [samples[i] for i in truths])
+    queue.put((rank, metric.evaluate(5)))
+    torch.distributed.barrier()
+
+
+def test_two_processes_give_the_figures_of_one_without_the_padding(evaluate, tmp_path):
+    truths = [image(f'{i}.jpg') for i in range(5)]
+    samples = [
+        sample(i, corners=[shifted(6 * i, 0)], points=SLOT[:1], scores=[0.5]) for i in range(5)
+    ]
+    expected = evaluate(truths, samples)
+    assert expected['slot/recall'] == 0.4
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    shares = ((0, 2, 4), (1, 3, 0))  # as DefaultSampler deals five images: one comes twice
+    ranks = [
+        context.Process(target=rank_of_two, args=(rank, str(tmp_path), share, samples, queue))
+        for rank, share in enumerate(shares)
+    ]
+    for process in ranks:
+        process.start()
+    results = dict(queue.get(timeout=60) for _ in ranks)
+    for process in ranks:
+        process.join(timeout=60)
+    for result in results.values():
+        np.testing.assert_equal(result, expected)
 
 
 def test_it_is_registered_and_runs_in_an_evaluator_on_data_samples(tmp_path):
@@ -322,7 +558,9 @@ def test_half_precision_predictions_are_taken(evaluate):
 def test_mistakes_are_one_sentence_each(evaluate, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none\.json not found'):
         ParkingSlotMetric(str(tmp_path / 'none.json'))
-    with pytest.raises(ValueError, match="protocol is 'loose'; expected 'strict'"):
+    with pytest.raises(
+        ValueError, match=r"protocol is 'loose'; expected 'strict', 'dmpr', 'pil' or 'crps'\."
+    ):
         evaluate([image()], [], protocol='loose')
     with pytest.raises(ValueError, match=r'no image with id 7 .*ann_file'):
         evaluate([image()], [sample(7)])

@@ -1,93 +1,106 @@
 """Overlap of quadrilaterals and the COCO-style mean average precision over it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import shapely
 
 from mmdet_ext.evaluation.functional.matching import match_greedy
-from mmdet_ext.evaluation.functional.outcomes import Outcome, concatenate
+from mmdet_ext.evaluation.functional.outcomes import Outcome, select
+from mmdet_ext.evaluation.functional.pairs import pairs_within
 from mmdet_ext.evaluation.functional.precision_recall import average_precision
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_GRID = np.linspace(0, 1, 101)
 
 
-def polygon_iou(corners: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of every pair of quadrilaterals.
+def polygons_of(corners: np.ndarray) -> np.ndarray:
+    """Valid shapely polygons of quadrilaterals, empty where a corner is not finite.
 
     Args:
-        corners: Shape ``(P, 4, 2)``; crossed edges are allowed, a value that is not finite makes
-            the overlap 0.
-        others: Shape ``(T, 4, 2)``.
+        corners: Shape ``(N, 4, 2)``; edges may cross.
 
     Returns:
-        Shape ``(P, T)``.
+        Shape ``(N,)``.
     """
-    iou = np.zeros((len(corners), len(others)))
-    low, high = corners.min(1)[:, None], corners.max(1)[:, None]
-    i, j = np.nonzero(((low < others.max(1)) & (others.min(1) < high)).all(-1))
-    finite = np.isfinite(corners).all((1, 2))[i] & np.isfinite(others).all((1, 2))[j]
-    i, j = i[finite], j[finite]
-    first, second = _polygons(corners, i), _polygons(others, j)
-    common = shapely.area(shapely.intersection(first, second))
-    whole = shapely.area(first) + shapely.area(second) - common
-    iou[i, j] = common / np.where(whole > 0, whole, 1)
-    return iou
-
-
-def _polygons(corners: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    used, inverse = np.unique(rows, return_inverse=True)
-    polygons = shapely.polygons(corners[used])
+    finite = np.isfinite(corners).all((1, 2))
+    polygons = np.full(len(corners), shapely.Polygon())
+    polygons[finite] = shapely.polygons(corners[finite])
     crossed = ~shapely.is_valid(polygons)
     polygons[crossed] = shapely.make_valid(polygons[crossed])
-    return polygons[inverse]
+    return polygons
+
+
+def polygon_iou(polygons: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of shapely polygons, 0 without any area; shapes broadcast."""
+    common = shapely.area(shapely.intersection(polygons, others))
+    whole = shapely.area(polygons) + shapely.area(others) - common
+    return common / np.where(whole > 0, whole, 1)
 
 
 def match_polygons(
     corners: np.ndarray,
     labels: np.ndarray,
-    scores: np.ndarray,
+    images: np.ndarray,
     true_corners: np.ndarray,
     true_labels: np.ndarray,
-) -> dict[int, Outcome]:
-    """Match the quadrilaterals of one image within each class at :data:`IOU_THRESHOLDS`.
+    true_images: np.ndarray,
+    scores: np.ndarray,
+) -> Outcome:
+    """Match quadrilaterals within each image and class at :data:`IOU_THRESHOLDS`.
 
     Args:
         corners: Predictions, shape ``(P, 4, 2)``.
         labels: Their classes, shape ``(P,)``.
-        scores: Their scores, shape ``(P,)``.
+        images: Their images, ascending, shape ``(P,)``.
         true_corners: Truths, shape ``(T, 4, 2)``.
         true_labels: Their classes, shape ``(T,)``.
+        true_images: Their images, ascending, shape ``(T,)``.
+        scores: Scores of the predictions, shape ``(P,)``.
 
     Returns:
-        Per class that occurs an outcome with hits of shape ``(P_class, 10)``.
+        Outcome with hits of shape ``(P, 10)`` and, also of the truths, ``label`` and ``image``.
     """
-    iou = polygon_iou(corners, true_corners)
-    outcomes = {}
-    for label in np.union1d(labels, true_labels).astype(int).tolist():
-        rows, columns = labels == label, true_labels == label
-        costs = -iou[np.ix_(rows, columns)]
-        matched = [match_greedy(scores[rows], costs, -limit) for limit in IOU_THRESHOLDS]
-        outcomes[label] = Outcome(scores[rows], np.stack(matched, 1) >= 0, int(columns.sum()))
-    return outcomes
+    low, high = corners.min(1), corners.max(1)
+    true_low, true_high = true_corners.min(1), true_corners.max(1)
+    polygons, true_polygons = polygons_of(corners), polygons_of(true_corners)
+    areas, true_areas = shapely.area(polygons), shapely.area(true_polygons)
+
+    def least_cost(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Minus the most that the IoU can be by boxes and areas: spares most of the polygons."""
+        sides = np.minimum(high[rows], true_high[columns]) - np.maximum(
+            low[rows], true_low[columns]
+        )
+        common = np.minimum(areas[rows], true_areas[columns])
+        common = np.minimum(common, sides.clip(0).prod(-1))
+        whole = areas[rows] + true_areas[columns] - common
+        most = common / np.where(whole > 0, whole, 1)
+        return np.where(labels[rows] == true_labels[columns], -most, np.inf)
+
+    pairs = pairs_within(images, true_images, least_cost, -IOU_THRESHOLDS[0])
+    pairs.costs = -polygon_iou(polygons[pairs.rows], true_polygons[pairs.columns])
+    matched = [match_greedy(scores, pairs.select(pairs.costs <= -iou)) for iou in IOU_THRESHOLDS]
+    return Outcome(
+        scores,
+        np.stack(matched, axis=1) >= 0,
+        len(true_corners),
+        {'label': labels, 'image': images},
+        {'label': true_labels, 'image': true_images},
+    )
 
 
-def mean_average_precision(outcomes: Sequence[dict[int, Outcome]]) -> float:
+def mean_average_precision(outcome: Outcome) -> float:
     """Mean over IoU thresholds and over the classes that have truths, precision as in COCO.
 
     Args:
-        outcomes: One result of :func:`match_polygons` per image.
+        outcome: Of :func:`match_polygons`, or a part of it.
 
     Returns:
         A value in [0, 1]; NaN without truths.
     """
     values = []
-    for label in {label for outcome in outcomes for label in outcome}:
-        whole = concatenate([outcome[label] for outcome in outcomes if label in outcome])
-        if whole.num_truths:
-            values += [
-                average_precision(whole.scores, hits, whole.num_truths, RECALL_GRID)
-                for hits in whole.hits.T
-            ]
+    for label in np.unique(outcome.truth_values['label']):
+        part = select(outcome, 'label', lambda labels, label=label: labels == label)
+        values += [
+            average_precision(part.scores, hits, part.num_truths, RECALL_GRID)
+            for hits in part.hits.T
+        ]
     return float(np.mean(values)) if values else float('nan')

@@ -5,6 +5,9 @@ Predictions of equal score pass a threshold together, so the order of the rows n
 
 import numpy as np
 
+ELEVEN_POINTS = np.arange(11) / 10
+"""Recalls 0, 0.1 ... 1 of PASCAL VOC 2007; not ``linspace``, whose 0.3 is above 3 / 10."""
+
 
 def count_curve(scores: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predictions and hits above each distinct score.
@@ -35,8 +38,8 @@ def average_precision(
         scores: Shape ``(P,)``.
         hits: Whether each prediction is matched, shape ``(P,)``.
         num_truths: Number of truths.
-        recall_grid: Recalls in ascending order to average the precision over (COCO: 101 steps);
-            None integrates over all points.
+        recall_grid: Recalls in ascending order to average the precision over (COCO: 101 steps, or
+            :data:`ELEVEN_POINTS`); None integrates over all points.
 
     Returns:
         A value in [0, 1]; NaN without truths.
@@ -79,6 +82,28 @@ def operating_point(
         'f1': _ratio(2 * hit, predicted + num_truths),
         'threshold': threshold,
     }
+
+
+def balanced_threshold(
+    scores: np.ndarray, hits: np.ndarray, num_truths: int, tolerance: float = 0.02
+) -> float:
+    """Threshold of the best F1 among those where precision and recall hardly differ.
+
+    Args:
+        scores: Shape ``(P,)``.
+        hits: Whether each prediction is matched, shape ``(P,)``.
+        num_truths: Number of truths.
+        tolerance: Precision and recall differ by less.
+
+    Returns:
+        The score of a hit, the highest of equally good ones; NaN if there is none.
+    """
+    thresholds, predicted, hit = count_curve(scores, hits)
+    gap = np.abs(hit / predicted - hit / max(num_truths, 1))
+    allowed = (np.diff(hit, prepend=0) > 0) & (gap < tolerance)
+    if not allowed.any():
+        return float('nan')
+    return float(thresholds[np.where(allowed, 2 * hit / (predicted + num_truths), -1).argmax()])
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -1,12 +1,11 @@
 """Metric of marking points and parking slots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 import numpy as np
-import torch
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
@@ -15,40 +14,68 @@ from rich.console import Console
 from rich.table import Table
 
 from mmdet_ext.datasets.formats.parking_slot_coco import ParkingImage, read_parking_slot_coco
-from mmdet_ext.evaluation.functional.outcomes import Outcome, concatenate, mean_value
-from mmdet_ext.evaluation.functional.parking_slots import match_points, match_slots
-from mmdet_ext.evaluation.functional.polygons import match_polygons, mean_average_precision
-from mmdet_ext.evaluation.functional.precision_recall import average_precision, operating_point
-
-_CURVE = ('precision', 'recall', 'f1', 'ap')
-_OPTIONAL = ('directions', 'shapes', 'occupied_scores')
-_SLOT_VALUES = (
-    'corner_error_px',
-    'rear_corner_error_px',
-    'angle_error_deg',
-    'type_accuracy',
+from mmdet_ext.evaluation.functional.breakdown import (
+    DISTANCE_BINS,
+    by_ego_distance,
+    by_slot_type,
 )
+from mmdet_ext.evaluation.functional.outcomes import Outcome, mean_value, select
+from mmdet_ext.evaluation.functional.parking_slots import Rows, truths_of
+from mmdet_ext.evaluation.functional.polygons import match_polygons, mean_average_precision
+from mmdet_ext.evaluation.functional.precision_recall import operating_point
+from mmdet_ext.evaluation.functional.protocols import PROTOCOLS
+from mmdet_ext.evaluation.metrics.samples import SampleReader, flat_rows
+
+_RATIOS = ('precision', 'recall', 'f1')
+_POINT_VALUES = ('error_px',)
+_POLYGON_KEYS = ('corners', 'labels', 'images')
+_SLOT_VALUES = ('corner_error_px', 'rear_corner_error_px', 'angle_error_deg', 'type_accuracy')
 
 
 @dataclass
 class _ImageResult:
-    """Matches of one image; a kind of label that the file lacks is None."""
+    """Predictions for one image; a kind of label that the file lacks is None."""
 
     img_id: int
-    points: Outcome | None
-    slots: Outcome | None
-    polygons: dict[int, Outcome] | None
+    points: Rows | None = None
+    slots: Rows | None = None
+
+
+@dataclass
+class _Group:
+    """Part of the outcomes that gets figures of its own; of polygons None means: no figure."""
+
+    outcome: Outcome
+    polygons: Outcome | None = None
+    images: int | None = None
 
 
 @METRICS.register_module()
 class ParkingSlotMetric(BaseMetric):
     """Precision, recall, F1, AP and localisation of marking points and parking slots.
 
-    Predictions and truths are matched one to one, best score first. A marking point matches within
-    ``distance`` and, where labelled, ``max_angle`` and the same shape; a slot when both entrance
-    corners, in order, lie within ``distance``. Precision, recall, F1 and the errors of matched
-    pairs are read at the score of the best F1 over all images (``*/threshold``), also those per
-    condition (``slot/f1@indoor``). Kinds of label missing in ``info.labels`` are skipped.
+    How predictions are matched and where the figures are read depends on ``protocol``; what each
+    does is told in :mod:`mmdet_ext.evaluation.functional.protocols`:
+
+    - ``'strict'``: one to one, best score first. A point matches within ``distance`` and, where
+      labelled, ``max_angle`` and the same shape; a slot when both entrance corners, in order, lie
+      within ``distance``. Read at the best F1; the AP is the area under the curve.
+    - ``'dmpr'``: as published with DMPR-PS, quirks included (11-point AP).
+    - ``'pil'``: as published with PIL-park: area and place of the quadrilaterals of empty slots.
+    - ``'crps'``: as published with CRPS-D: DMPR-PS's matches that also agree in angle.
+
+    Precision, recall, F1 and the errors of matched pairs are read at one score over all images
+    (``*/threshold``), also those of a part of the images (``slot/f1@indoor``) or of the slots
+    (``slot/recall@parallel``, ``slot/recall@2-4m``). ``slot/map_polygon``, COCO's mAP of the
+    quadrilaterals by class, is the same in all protocols. Kinds of label missing in ``info.labels``
+    are skipped.
+
+    Without any prediction recall, F1 and AP are 0 and precision is NaN; without truths precision
+    and F1 are 0 and recall and AP are NaN; without both all are NaN. A prediction with coordinates
+    that are not finite is a false positive; one with a NaN score is left out, and the log says so.
+    Corners outside the image count like any others (but see ``'dmpr'``), and so do slots without
+    area, whose polygon overlap is 0 and whose angle is unknown. The order of images and predictions
+    never matters.
 
     Expects ``pred_instances`` with ``corners (M, 4, 2)``, ``scores``, ``labels`` and
     ``occupied_scores``, and ``pred_marking_points`` with ``points (N, 2)``, ``scores``,
@@ -56,11 +83,19 @@ class ParkingSlotMetric(BaseMetric):
 
     Args:
         ann_file: Parking-slot COCO file with the truths.
-        distance: Largest distance of a match in pixels of a 600-pixel-high image.
-        max_angle: Largest angle between the directions of matched points in degrees.
-        protocol: ``'strict'``, the one described above.
+        distance: Largest distance of a match in pixels of a 600-pixel-high image. None: that of
+            the protocol, 10. Of ``'pil'`` it concerns points only.
+        max_angle: Largest angle between the directions of matched points in degrees. None: that of
+            the protocol, 30.
+        protocol: ``'strict'``, ``'dmpr'``, ``'pil'`` or ``'crps'``.
         per_condition: Also report each value of the images' ``condition`` if there are several.
         tags: Likewise each value of these tags of the images, such as ``('ground', 'marking')``.
+        per_type: Also report each slot type if there are several; that of a match is the truth's,
+            of a false positive its own. A type named like a condition is called ``@type slanted``.
+        per_distance: Likewise each distance of the entrance's middle from the ego car, which stands
+            at the centre of the image.
+        distance_bins: Metres between those bins. Images without ``metres_per_pixel`` have bins in
+            pixels of 600, 60 for each metre as in ps2.0.
         collect_device: ``'cpu'`` or ``'gpu'``, where ranks exchange results.
         prefix: Put before the names of all metrics.
 
@@ -72,175 +107,202 @@ class ParkingSlotMetric(BaseMetric):
     def __init__(
         self,
         ann_file: str,
-        distance: float = 10.0,
-        max_angle: float = 30.0,
+        distance: float | None = None,
+        max_angle: float | None = None,
         protocol: str = 'strict',
         *,
         per_condition: bool = True,
         tags: Sequence[str] = (),
+        per_type: bool = False,
+        per_distance: bool = False,
+        distance_bins: Sequence[float] = DISTANCE_BINS,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if protocol != 'strict':
-            raise ValueError(f"ParkingSlotMetric: protocol is {protocol!r}; expected 'strict'.")
-        self.distance = distance
-        self.max_angle = max_angle
+        if protocol not in PROTOCOLS:
+            raise ValueError(
+                f'ParkingSlotMetric: protocol is {protocol!r}; expected '
+                f"'strict', 'dmpr', 'pil' or 'crps'."
+            )
+        limits = {'distance': distance, 'max_angle': max_angle}
+        self.protocol = PROTOCOLS[protocol](**{k: v for k, v in limits.items() if v is not None})
         self.per_condition = per_condition
         self.tags = tuple(tags)
+        self.per_type = per_type
+        self.distance_bins = tuple(distance_bins) if per_distance else None
         self.truth = read_parking_slot_coco(ann_file)
-        self.images = {image.image_id: image for image in self.truth.images}
+        self.samples = SampleReader(self.truth, 'ParkingSlotMetric')
         self._said = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Match the predictions of a batch.
+        """Take the predictions of a batch.
 
         Args:
             data_batch: Not used.
             data_samples: Predictions as dictionaries; see the class.
         """
-        self.results += [self._match(sample) for sample in data_samples]
-
-    def _match(self, sample: dict) -> _ImageResult:
-        truth = self._truth_of(sample)
-        result = _ImageResult(truth.image_id, None, None, None)
-        if 'marking_points' in self.truth.labels:
-            points = _arrays(sample, 'pred_marking_points', ('points', 'scores'))
-            result.points = match_points(points, truth, self.distance, self.max_angle)
-        if 'slots' in self.truth.labels:
-            slots = _arrays(sample, 'pred_instances', ('corners', 'scores', 'labels'))
-            result.slots = match_slots(slots, truth, self.distance)
-            result.polygons = match_polygons(
-                slots['corners'], slots['labels'], slots['scores'], truth.corners, truth.slot_types
-            )
-        return result
-
-    def _truth_of(self, sample: dict) -> ParkingImage:
-        truth = self.images.get(sample['img_id'])
-        if truth is None:
-            raise ValueError(
-                f'ParkingSlotMetric: {self.truth.path} has no image with id {sample["img_id"]!r} '
-                f'({sample.get("img_path", "of the dataset")}); give the metric the `ann_file` of '
-                'its dataloader.'
-            )
-        height, width = sample['ori_shape'][:2]
-        if (width, height) != (truth.width, truth.height):
-            raise ValueError(
-                f'{self.truth.path}: {truth.file_name} is {truth.width} x {truth.height} there, but '
-                f'the loaded image is {width} x {height}; correct width and height and the labels.'
-            )
-        return truth
+        for sample in data_samples:
+            truth = self.samples.truth_of(sample)
+            result = _ImageResult(truth.image_id)
+            if 'marking_points' in self.truth.labels:
+                result.points = self.samples.points(sample, truth)
+            if 'slots' in self.truth.labels:
+                result.slots = self.samples.slots(sample)
+            self.results.append(result)
 
     def compute_metrics(self, results: list[_ImageResult]) -> dict[str, float]:
         """Compute all metrics and log them as a table.
 
         Args:
-            results: Matches of all images; repeated images are dropped.
+            results: Predictions for all images; repeated images are dropped.
 
         Returns:
             Metrics by name.
         """
-        results = list({result.img_id: result for result in results}.values())
+        by_id = {result.img_id: result for result in results}
+        results = [by_id[img_id] for img_id in sorted(by_id)]
         self._say_what_is_skipped(len(results))
-        groups = {'': results, **self._by_condition(results)}
+        if not results:
+            return {}
+        images = [self.samples.images[result.img_id] for result in results]
+        frames, true_points, true_slots = truths_of(images)
         metrics = {}
-        for kind, name in (('points', 'point'), ('slots', 'slot')):
-            outcomes = [getattr(result, kind) for result in results]
-            if not outcomes or outcomes[0] is None:
-                continue
-            whole = concatenate(outcomes)
-            threshold = operating_point(whole.scores, whole.hits, whole.num_truths)['threshold']
-            metrics[f'{name}/threshold'] = threshold
-            for suffix, group in groups.items():
-                figures = _figures(group, kind, threshold, self.truth.labels)
-                metrics |= {f'{name}/{key}{suffix}': value for key, value in figures.items()}
-            print_log('\n' + _table(name, metrics, groups), logger='current')
+        if results[0].points is not None:
+            points = self._flat([result.points for result in results])
+            outcome = self.protocol.match_points(points, true_points, frames)
+            groups = _image_groups(_Group(outcome), self._image_parts(images))
+            metrics |= self._evaluate(groups, 'point')
+        if results[0].slots is not None:
+            slots = self._flat([result.slots for result in results])
+            outcome = self.protocol.match_slots(slots, true_slots, frames)
+            predicted, true = ([r[key] for key in _POLYGON_KEYS] for r in (slots, true_slots))
+            polygons = match_polygons(*predicted, *true, slots['scores'])
+            groups = _image_groups(_Group(outcome, polygons), self._image_parts(images))
+            groups |= self._slot_groups(groups, images)
+            metrics |= self._evaluate(groups, 'slot')
         return metrics
 
-    def _by_condition(self, results: list[_ImageResult]) -> dict[str, list[_ImageResult]]:
-        """Results of each condition and of each value of the tags, by the suffix of their metrics."""
-        kinds = [lambda image: image.condition or 'none'] if self.per_condition else []
-        kinds += [lambda image, tag=tag: image.tags.get(tag, f'no {tag}') for tag in self.tags]
-        found = {}
-        for value_of in kinds:
-            groups = {}
-            for result in results:
-                groups.setdefault(f'@{value_of(self.images[result.img_id])}', []).append(result)
-            found |= dict(sorted(groups.items())) if len(groups) > 1 else {}
+    def _flat(self, predictions: list[Rows]) -> Rows:
+        rows, left_out = flat_rows(predictions)
+        if left_out:
+            self._say(f'{left_out} predictions with a score of NaN are left out.')
+        return rows
+
+    def _evaluate(self, groups: dict[str, _Group], kind: str) -> dict[str, float]:
+        threshold, reading = self.protocol.threshold(groups[''].outcome, kind)
+        metrics = {f'{kind}/threshold': threshold}
+        for suffix, group in groups.items():
+            figures = self._figures(group, kind, threshold)
+            metrics |= {f'{kind}/{key}{suffix}': value for key, value in figures.items()}
+        print_log('\n' + _table(kind, metrics, groups, reading), logger='current')
+        return metrics
+
+    def _image_parts(self, images: list[ParkingImage]) -> dict[str, np.ndarray]:
+        """Images of each condition and each value of the tags, by the suffix of their metrics."""
+        kinds = [[image.condition or 'none' for image in images]] if self.per_condition else []
+        kinds += [[image.tags.get(tag, f'no {tag}') for image in images] for tag in self.tags]
+        parts = {'': np.arange(len(images))}
+        for values in kinds:
+            names, rows = np.unique(values, return_inverse=True)
+            if len(names) > 1:
+                parts |= {f'@{name}': np.flatnonzero(rows == k) for k, name in enumerate(names)}
+        return parts
+
+    def _slot_groups(
+        self, groups: dict[str, _Group], images: list[ParkingImage]
+    ) -> dict[str, _Group]:
+        """Outcomes of each slot type and of each bin of distance, each if there are several."""
+        types = self._types(groups) if self.per_type else {}
+        bins = self._bins(groups[''].outcome, images) if self.distance_bins is not None else {}
+        return {
+            name: group for part in (types, bins) if len(part) > 1 for name, group in part.items()
+        }
+
+    def _types(self, groups: dict[str, _Group]) -> dict[str, _Group]:
+        whole, found = groups[''], {}
+        for label, part in by_slot_type(whole.outcome, len(self.truth.classes)).items():
+            name = self.truth.classes[label]
+            polygons = select(whole.polygons, 'label', lambda labels, k=label: labels == k)
+            suffix = f'@type {name}' if f'@{name}' in groups else f'@{name}'
+            found[suffix] = _Group(part, polygons)
         return found
 
-    def _say_what_is_skipped(self, seen: int) -> None:
-        if seen < len(self.images):
-            print_log(
-                f'ParkingSlotMetric: {seen} of the {len(self.images)} images of {self.truth.path} '
-                'were predicted; only these are evaluated.',
-                logger='current',
+    def _bins(self, outcome: Outcome, images: list[ParkingImage]) -> dict[str, _Group]:
+        known, found = np.array([image.metres_per_pixel is not None for image in images]), {}
+        for in_metres in (True, False):
+            rows = np.flatnonzero(known == in_metres)
+            part = select(outcome, 'image', lambda owners, rows=rows: np.isin(owners, rows))
+            bins = by_ego_distance(part, in_metres, self.distance_bins)
+            found |= {f'@{name}': _Group(outcome) for name, outcome in bins.items()}
+        return found
+
+    def _figures(self, group: _Group, kind: str, threshold: float) -> dict[str, float]:
+        outcome = group.outcome
+        counted = (outcome.scores, outcome.hits, outcome.num_truths)
+        ratios = operating_point(*counted, threshold)
+        figures = {key: ratios[key] for key in _RATIOS}
+        figures['ap'] = self.protocol.average_precision(outcome)
+        if self.protocol.fixed_threshold is not None:
+            fixed = operating_point(*counted, self.protocol.fixed_threshold)
+            at = f'_at_{self.protocol.fixed_threshold:g}'
+            figures |= {f'{key}{at}': fixed[key] for key in _RATIOS}
+        if group.polygons is not None:
+            figures['map_polygon'] = mean_average_precision(group.polygons)
+        names = list(_POINT_VALUES if kind == 'point' else _SLOT_VALUES)
+        if kind == 'slot':
+            names += ['occupancy_accuracy'] * ('occupancy' in self.truth.labels)
+            names += ['corner_error_cm'] * bool(
+                np.isfinite(outcome.values['corner_error_cm']).any()
             )
-        missing = [
-            kind
-            for kind in ('marking_points', 'slots', 'occupancy')
-            if kind not in self.truth.labels
-        ]
+        return figures | {name: mean_value(outcome, name, threshold) for name in names}
+
+    def _say_what_is_skipped(self, seen: int) -> None:
+        path, images = self.truth.path, self.truth.images
+        if seen < len(images):
+            self._say(
+                f'{seen} of the {len(images)} images of {path} were predicted; only these are '
+                'evaluated.'
+            )
+        kinds = ('marking_points', 'slots', 'occupancy')
+        missing = [kind for kind in kinds if kind not in self.truth.labels]
         if missing and not self._said:
             self._said = True
-            print_log(
-                f'ParkingSlotMetric: {self.truth.path} is not labelled with {", ".join(missing)}; '
-                'their metrics are skipped.',
-                logger='current',
+            self._say(
+                f'{path} is not labelled with {", ".join(missing)}; their metrics are skipped.'
             )
 
-
-def _arrays(sample: dict, name: str, required: Sequence[str]) -> dict[str, np.ndarray]:
-    instances = sample.get(name)
-    fields = {} if instances is None else instances
-    fields = fields if isinstance(fields, Mapping) else dict(fields.items())
-    missing = [key for key in required if key not in fields]
-    if missing:
-        raise ValueError(
-            f'ParkingSlotMetric: the prediction of image {sample["img_id"]!r} has no '
-            f'`{name}` with {missing} (found {sorted(fields)}); this metric needs a parking-slot '
-            'model such as ParkingSlotDetector.'
-        )
-    return {
-        key: value.detach().cpu().double().numpy()
-        if isinstance(value, torch.Tensor)
-        else np.asarray(value)
-        for key, value in fields.items()
-        if key in required or key in _OPTIONAL
-    }
+    def _say(self, sentence: str) -> None:
+        print_log(f'ParkingSlotMetric: {sentence}', logger='current')
 
 
-def _figures(
-    results: list[_ImageResult], kind: str, threshold: float, labels: Sequence[str]
-) -> dict[str, float]:
-    outcome = concatenate([getattr(result, kind) for result in results])
-    counted = (outcome.scores, outcome.hits, outcome.num_truths)
-    point = operating_point(*counted, threshold)
-    figures = {key: point[key] for key in ('precision', 'recall', 'f1')}
-    figures['ap'] = average_precision(*counted)
-    names = ['error_px'] if kind == 'points' else list(_SLOT_VALUES)
-    if kind == 'slots':
-        figures['map_polygon'] = mean_average_precision([result.polygons for result in results])
-        if 'occupancy' in labels:
-            names.append('occupancy_accuracy')
-        if np.isfinite(outcome.values['corner_error_cm']).any():
-            names.append('corner_error_cm')
-    return figures | {key: mean_value(outcome, key, threshold) for key in names}
+def _image_groups(whole: _Group, parts: dict[str, np.ndarray]) -> dict[str, _Group]:
+    groups = {}
+    for suffix, rows in parts.items():
+        selected = [
+            None
+            if part is None
+            else select(part, 'image', lambda images, rows=rows: np.isin(images, rows))
+            for part in (whole.outcome, whole.polygons)
+        ]
+        groups[suffix] = _Group(*selected, len(rows))
+    return groups
 
 
-def _table(name: str, metrics: dict[str, float], groups: dict[str, list]) -> str:
-    keys = [key.split('/')[1] for key in metrics if key.startswith(f'{name}/') and '@' not in key]
+def _table(kind: str, metrics: dict[str, float], groups: dict[str, _Group], reading: str) -> str:
+    keys = [key.split('/')[1] for key in metrics if key.startswith(f'{kind}/') and '@' not in key]
     keys.remove('threshold')
-    title = f'{name}s, read at score >= {metrics[f"{name}/threshold"]:.3f} (best F1)'
+    title = f'{kind}s, read at score >= {metrics[f"{kind}/threshold"]:.3f} ({reading})'
     table = Table(title=title, box=box.SIMPLE, title_justify='left')
     table.add_column('condition')
-    for key in ('images', *keys):
+    for key in ('images', 'truths', *keys):
         table.add_column(key.replace('_', '\n'), justify='right')
     for suffix, group in groups.items():
-        values = [metrics.get(f'{name}/{key}{suffix}', float('nan')) for key in keys]
-        digits = [4 if key in _CURVE or 'accuracy' in key or 'map' in key else 2 for key in keys]
+        values = [metrics.get(f'{kind}/{key}{suffix}', float('nan')) for key in keys]
+        digits = [2 if 'error' in key else 4 for key in keys]
         cells = [f'{v:.{d}f}' for v, d in zip(values, digits, strict=True)]
-        table.add_row(suffix[1:] or 'all', str(len(group)), *cells)
+        images = '' if group.images is None else str(group.images)
+        table.add_row(suffix[1:] or 'all', images, str(group.outcome.num_truths), *cells)
     text = StringIO()
-    Console(file=text, width=160).print(table)
+    Console(file=text, width=200).print(table)
     return '\n'.join(line.rstrip() for line in text.getvalue().strip().splitlines())
