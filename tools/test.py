@@ -23,6 +23,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds that a window stays open (default: 2)'
     )
+    parser.add_argument(
+        '--report',
+        metavar='DIR',
+        help='write a report: report.html, plots, results.json, results.csv and predictions.pkl',
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     return parse_run_arguments(parser, argv)
 
@@ -41,6 +46,7 @@ def main(argv: list[str]) -> None:
             show_dir=args.show_dir,
             wait_time=args.wait_time,
             tta=args.tta,
+            report=args.report,
             cfg_options=args.cfg_options,
             launcher=args.launcher,
         )

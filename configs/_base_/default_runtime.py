@@ -15,6 +15,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='ClassCheckHook'),
     dict(type='ChannelsLastHook'),  # a third faster on CPU, needed for tensor cores on GPU
+    dict(type='TrainingCurvesHook'),  # results.csv and results.png in the work folder
 ]
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 # Without the base's fixed name a second run in one process gets a visualizer of its own.

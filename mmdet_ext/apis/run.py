@@ -5,9 +5,12 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmdet_ext.apis.report import make_report, report_source
+from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
@@ -84,7 +87,8 @@ def train(
 
     Raises:
         FileNotFoundError: If the config or a checkpoint does not exist.
-        ValueError: If an option does not fit the config, or a checkpoint does not fit the model.
+        ValueError: If an option does not fit the config, a checkpoint does not fit the model, or the
+            annotations are such that training makes no sense (see ``check_before_training``).
         KeyError: If the config names a type that is not registered.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
@@ -106,6 +110,7 @@ def train(
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
         runner = _build_runner(cfg)
+        check_before_training(cfg)
         _check_start(runner, cfg)
         runner.train()
     return runner
@@ -121,6 +126,7 @@ def evaluate(
     show_dir: str | None = None,
     wait_time: float = 2,
     tta: bool = False,
+    report: str | None = None,
     cfg_options: Mapping | None = None,
     launcher: str = 'none',
 ) -> dict[str, float]:
@@ -136,6 +142,8 @@ def evaluate(
             ``<work_dir>/<timestamp>``, as mmdet does.
         wait_time: Seconds that a window stays open.
         tta: Augment at test time, with the config's ``tta_model`` and ``tta_pipeline``.
+        report: A folder to write a report to (see ``make_report``), and the predictions too unless
+            ``out`` is given.
         cfg_options: Values that override the config's.
         launcher: How the processes were started.
 
@@ -150,6 +158,8 @@ def evaluate(
     cfg = load_config(config, cfg_options, work_dir, launcher)
     require_checkpoint_file(checkpoint)
     cfg.load_from, cfg.resume = checkpoint, False
+    if report:
+        out = out or str(Path(report) / 'predictions.pkl')
     if out:
         _dump_predictions(cfg, out)
     if show or show_dir:
@@ -160,7 +170,11 @@ def evaluate(
     with cpu_process_group(cfg), explained_config_errors(cfg):
         runner = _build_runner(cfg)
         check_checkpoint(_unwrapped(runner), checkpoint)
-        return runner.test()
+        source = report and report_source(runner.test_loop.dataloader.dataset, config)
+        metrics = runner.test()
+        if report and is_main_process():
+            make_report(out, source[0], report, classes=source[1], title=Path(config).stem)
+        return metrics
 
 
 def prepare_data(cfg: Config) -> None:
