@@ -16,7 +16,6 @@ from mmdet_ext.evaluation.functional.confusion import (
     detection_accuracy,
 )
 from mmdet_ext.evaluation.functional.detection_matching import (
-    RECALL_GRID,
     SIZES,
     Matches,
     coco_average_precision,
@@ -32,7 +31,11 @@ from mmdet_ext.evaluation.functional.error_types import (
 )
 from mmdet_ext.evaluation.functional.localisation import localisation_errors, matched_iou
 from mmdet_ext.evaluation.functional.outcomes import Outcome
-from mmdet_ext.evaluation.functional.precision_recall import average_precision, operating_point
+from mmdet_ext.evaluation.functional.precision_recall import (
+    RECALL_GRID,
+    average_precision,
+    operating_point,
+)
 from mmdet_ext.evaluation.functional.threshold_curves import area_under_roc, image_scores
 
 _MOST_GROUPS = 12  # a key with more values than that is an identity, not a condition

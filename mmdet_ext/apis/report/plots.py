@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from mmdet_ext.apis.report.figures import ReportFigures
 from mmdet_ext.apis.report.inputs import ReportInputs
 from mmdet_ext.evaluation.functional.calibration import reliability
-from mmdet_ext.evaluation.functional.detection_matching import RECALL_GRID, pooled
+from mmdet_ext.evaluation.functional.detection_matching import pooled
 from mmdet_ext.evaluation.functional.outcomes import Outcome
-from mmdet_ext.evaluation.functional.precision_recall import average_precision
+from mmdet_ext.evaluation.functional.precision_recall import RECALL_GRID, average_precision
 from mmdet_ext.evaluation.functional.threshold_curves import (
     area_under_roc,
     image_scores,

@@ -12,10 +12,12 @@ from mmdet_ext.evaluation.functional.detections import (
     box_areas,
 )
 from mmdet_ext.evaluation.functional.outcomes import Outcome
-from mmdet_ext.evaluation.functional.precision_recall import average_precision
+from mmdet_ext.evaluation.functional.precision_recall import (
+    IOU_THRESHOLDS,
+    RECALL_GRID,
+    average_precision,
+)
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_GRID = np.linspace(0, 1, 101)
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, np.inf)}
 """Areas in square pixels from and to, as in COCO."""
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdet_ext.evaluation.functional.detection_matching import (
-    RECALL_GRID,
     Matches,
     outcomes_by_class,
 )
 from mmdet_ext.evaluation.functional.detections import Detections, Overlaps, Truths
-from mmdet_ext.evaluation.functional.precision_recall import average_precision
+from mmdet_ext.evaluation.functional.precision_recall import RECALL_GRID, average_precision
 
 ERROR_TYPES = ('classification', 'localisation', 'both', 'duplicate', 'background', 'missed')
 _CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _ = range(len(ERROR_TYPES))

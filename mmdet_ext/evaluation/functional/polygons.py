@@ -6,10 +6,11 @@ import shapely
 from mmdet_ext.evaluation.functional.matching import match_greedy
 from mmdet_ext.evaluation.functional.outcomes import Outcome, select
 from mmdet_ext.evaluation.functional.pairs import pairs_within
-from mmdet_ext.evaluation.functional.precision_recall import average_precision
-
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_GRID = np.linspace(0, 1, 101)
+from mmdet_ext.evaluation.functional.precision_recall import (
+    IOU_THRESHOLDS,
+    RECALL_GRID,
+    average_precision,
+)
 
 
 def polygons_of(corners: np.ndarray) -> np.ndarray:

@@ -8,6 +8,12 @@ import numpy as np
 ELEVEN_POINTS = np.arange(11) / 10
 """Recalls 0, 0.1 ... 1 of PASCAL VOC 2007; not ``linspace``, whose 0.3 is above 3 / 10."""
 
+RECALL_GRID = np.linspace(0, 1, 101)
+"""Recalls of COCO."""
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""Overlaps of COCO."""
+
 
 def count_curve(scores: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predictions and hits above each distinct score.
