@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.runner import set_random_seed
+from mmengine.visualization import Visualizer
 from rich.console import Console
 from rich.progress import track
 
@@ -331,15 +333,11 @@ def _check_options(mode: str, out: str, show: bool, **numbers: float | None) -> 
 
 
 def _require_display(out: str) -> None:
-    import matplotlib.pyplot as plt  # noqa: PLC0415 (looks for a display)
-
-    if plt.get_backend().lower() == 'agg':
+    if plt.get_backend().lower() == 'agg':  # what matplotlib takes where it finds no display
         raise ValueError(
             f'show needs a display, and there is none here: leave it out and look at the sheets in {out}.'
         )
 
 
 def _show(sheet: np.ndarray, title: str) -> None:
-    from mmengine.visualization import Visualizer  # noqa: PLC0415 (only with a display)
-
     Visualizer().show(sheet, win_name=title)

@@ -1,7 +1,6 @@
 """What can be looked at: a config's datasets, or an annotation file by itself."""
 
 import copy
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmdet_ext.apis.run import load_config, prepare_data
 from mmdet_ext.datasets.formats.parking_slot_coco import KEYPOINTS
 from mmdet_ext.datasets.tracing import nested_transforms, pipeline_of, trace
 from mmdet_ext.utils.errors import explained_config_errors
+from mmdet_ext.utils.files import parse_json
 
 SPLITS = ('train', 'val', 'test')
 _WARM_UP = 8  # images; a mosaic from a cache needs four others
@@ -147,7 +147,7 @@ def _read(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f'the annotation file {path} does not exist: correct the path.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path)
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON ({error}): write the file again.') from error
     found = sorted(content) if isinstance(content, dict) else type(content).__name__

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from rich.table import Table
 
 from mmdet_ext.datasets.columnar.convert import convert_json
@@ -100,7 +103,7 @@ def _run(ranks: Sequence[Mapping[str, Any]]) -> None:
             while not any(process.poll() for process in processes):
                 if all(process.returncode == 0 for process in processes):
                     return
-                time.sleep(0.1)
+                time.sleep(0.1)  # often enough to end the others when one breaks
             code = next(process.returncode for process in processes if process.returncode)
         finally:
             for process in processes:
@@ -117,12 +120,6 @@ def _run(ranks: Sequence[Mapping[str, Any]]) -> None:
 
 def run_rank() -> None:
     """Be one rank of :func:`measure`, whose options are the process's argument."""
-    import torch.distributed as dist  # noqa: PLC0415 (the parent needs no torch)
-    from mmengine.registry import init_default_scope  # noqa: PLC0415
-    from mmengine.runner import Runner  # noqa: PLC0415
-
-    import mmdet_ext.datasets.columnar  # noqa: F401, PLC0415 (registers)
-
     Path('/proc/self/oom_score_adj').write_text('1000')  # rather this process than another's work
     options = json.loads(sys.argv[1])
     rank, folder = options['rank'], options['folder']

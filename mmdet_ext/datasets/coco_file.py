@@ -10,7 +10,7 @@ import numpy as np
 
 from mmdet_ext.datasets.image_labels import condition_of
 from mmdet_ext.utils.errors import did_you_mean
-from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.files import parse_json, write_whole
 
 _BY_IMAGE = ('annotations', 'marking_points')
 """Lists whose entries must have an ``image_id``; others may."""
@@ -167,7 +167,7 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f'The annotation file {path} does not exist: correct the path.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
+        content = parse_json(path)
     except ValueError as error:
         raise ValueError(f'{path}: not valid JSON ({error}); expected a COCO file.') from error
     images = content.get('images') if isinstance(content, dict) else None

@@ -1,10 +1,11 @@
 """Classes, conditions and tags of a dataset's images, which balancing goes by."""
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+
+from mmdet_ext.utils.files import parse_json
 
 
 def image_labels(dataset: BaseDataset, by: str | Sequence[str]) -> list[set[tuple[str, Hashable]]]:
@@ -63,5 +64,4 @@ def _entries(dataset: BaseDataset) -> dict[Hashable, dict]:
     path = getattr(dataset, 'ann_file', '')
     if not path.endswith('.json') or not len(dataset) or 'parking' in dataset.get_data_info(0):
         return {}
-    with open(path, encoding='utf-8') as file:
-        return {image['id']: image for image in json.load(file)['images']}
+    return {image['id']: image for image in parse_json(path)['images']}

@@ -4,7 +4,6 @@ Lee, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for 
 2013.
 """
 
-import json
 import pickle
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from rich.table import Table
 from mmdet_ext.datasets.formats.detection_coco import DetectionImage, write_detection_coco
 from mmdet_ext.datasets.formats.reader import ReadReport
 from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.files import parse_json
 
 
 def export_pseudo_labels(
@@ -78,7 +78,7 @@ def _load_coco(path: str | Path) -> dict:
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path} not found; expected a COCO file.')
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = parse_json(path)
     except ValueError as error:
         raise ValueError(f'{path}: not valid JSON ({error}); write the file again.') from error
     for key in ('images', 'categories'):

@@ -65,7 +65,7 @@ def tomek_links(embeddings: np.ndarray, labels: Sequence[Hashable]) -> np.ndarra
         ImportError: imbalanced-learn is missing.
     """
     try:
-        from imblearn.under_sampling import TomekLinks  # noqa: PLC0415
+        from imblearn.under_sampling import TomekLinks  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise ImportError(
             "Tomek links need imbalanced-learn: pip install 'mmdet_ext[data]'."

@@ -304,7 +304,7 @@ def _assign(
 def _stratify(labels: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     try:
         # What MultilabelStratifiedKFold calls, which takes equal shares only.
-        from iterstrat.ml_stratifiers import IterativeStratification  # noqa: PLC0415
+        from iterstrat.ml_stratifiers import IterativeStratification  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise ImportError(
             "Stratified splits need iterative-stratification: pip install 'mmdet_ext[data]'."

@@ -47,6 +47,17 @@ def new_figure(
     return figure, axes
 
 
+def new_grid(
+    count: int, most_columns: int, width: float, height: float
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure with ``count`` plots in rows of at most ``most_columns``; see :func:`new_figure`."""
+    columns = max(min(most_columns, count), 1)
+    figure, axes = new_figure(max(-(-count // columns), 1), columns, width, height)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
 def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
     """Write the title of a plot and the labels of its axes, units included."""
     axes.set_title(title, fontsize=11, loc='left', fontweight='bold')
@@ -301,11 +312,8 @@ def plot_histograms(values: Mapping[str, np.ndarray], labels: Mapping[str, str])
     Returns:
         The figure.
     """
-    columns = min(3, len(values))
-    figure, grid = new_figure(-(-len(values) // columns), columns, width=4.5, height=3.3)
-    for axes in grid[len(values) :]:
-        axes.remove()
-    for axes, (title, numbers) in zip(grid, values.items(), strict=False):
+    figure, grid = new_grid(len(values), 3, width=4.5, height=3.3)
+    for axes, (title, numbers) in zip(grid, values.items(), strict=True):
         known = numbers[np.isfinite(numbers)]
         label_axes(axes, title, labels[title], 'Matches')
         if not len(known):
@@ -355,12 +363,9 @@ def plot_breakdown(groups: Mapping[str, Sequence[Mapping[str, float]]], threshol
     Returns:
         The figure.
     """
-    columns = min(2, len(groups))
-    figure, grid = new_figure(-(-len(groups) // columns), columns, width=6.4, height=3.5)
-    for axes in grid[len(groups) :]:
-        axes.remove()
+    figure, grid = new_grid(len(groups), 2, width=6.4, height=3.5)
     shown = (('precision', BLUE), ('recall', ORANGE), ('f1', GREEN))
-    for axes, (kind, rows) in zip(grid, groups.items(), strict=False):
+    for axes, (kind, rows) in zip(grid, groups.items(), strict=True):
         for k, (name, colour) in enumerate(shown):
             heights = np.array([row[name] for row in rows], float)
             places = np.arange(len(rows)) + (k - 1) * 0.27

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .detection_plots import COLOURS, label_axes, new_figure
+from .detection_plots import COLOURS, label_axes, new_grid
 
 _UNITS = {'px': 'pixels', 'cm': 'centimetres', 'm': 'metres', 'deg': 'degrees'}
 _MOST_LINES = len(COLOURS)
@@ -30,11 +30,8 @@ def plot_training_curves(
         The figure.
     """
     panels = _training_panels(training) | _metric_panels(metrics, step)
-    columns = min(3, max(len(panels), 1))
-    figure, grid = new_figure(-(-len(panels) // columns) or 1, columns, width=5.6, height=3.7)
-    for axes in grid[len(panels) :]:
-        axes.remove()
-    for axes, (title, (x, y, curves)) in zip(grid, panels.items(), strict=False):
+    figure, grid = new_grid(len(panels), 3, width=5.6, height=3.7)
+    for axes, (title, (x, y, curves)) in zip(grid, panels.items(), strict=True):
         _draw(axes, curves)
         label_axes(axes, title, x, y)
         axes.xaxis.set_major_locator(MaxNLocator('auto', integer=True))

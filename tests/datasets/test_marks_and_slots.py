@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from mmdet_ext.datasets.formats.label_files import read_text
 from mmdet_ext.datasets.formats.marks_and_slots import (
     NO_SLOTS,
     Labels,
@@ -15,7 +16,6 @@ from mmdet_ext.datasets.formats.marks_and_slots import (
     load_json,
     load_label,
     load_mat,
-    load_text,
     mean_separators,
     number_rows,
     read_slots,
@@ -294,7 +294,7 @@ def test_text_of_any_usual_encoding_is_read(tmp_path, encoding):
     path = tmp_path / 'label.json'
     path.write_bytes('{"place": "Stra\u00dfe",\r\n"marks": []}'.encode(encoding))
     assert load_json(path) == {'place': 'Stra\u00dfe', 'marks': []}
-    assert load_text(path).startswith('{')
+    assert read_text(path).startswith('{')
 
 
 @pytest.mark.parametrize('content', ['', '{"marks": [', '[' * 100_000])

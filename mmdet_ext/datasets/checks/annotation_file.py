@@ -1,7 +1,5 @@
 """A COCO file as NumPy columns, read without judging it: defects become NaN and row -1."""
 
-import gc
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +10,7 @@ import numpy as np
 
 from mmdet_ext.datasets.checks.findings import ERROR, Finding
 from mmdet_ext.datasets.formats.parking_slot_coco import KEYPOINTS, LABEL_KINDS
+from mmdet_ext.utils.files import parse_json
 
 LISTS = ('images', 'annotations', 'categories', 'marking_points')
 _NUMBERS = frozenset((int, float))
@@ -210,7 +209,7 @@ def read_annotation_file(path: str | Path) -> AnnotationFile | Finding:
             'correct the path, in a config `data_root` and `ann_file`',
         )
     try:
-        content = _parse(path.read_bytes())
+        content = parse_json(path)
     except ValueError as error:  # of JSON as of its encoding
         return Finding(ERROR, str(path), f'it is no valid JSON: {error}', 'write the file again')
     if not isinstance(content, dict):
@@ -222,16 +221,6 @@ def read_annotation_file(path: str | Path) -> AnnotationFile | Finding:
             'convert the labels to COCO with tools/dataset/convert.py',
         )
     return _from_content(path, content)
-
-
-def _parse(text: bytes) -> object:
-    collecting = gc.isenabled()
-    gc.disable()  # it would go through the growing content again and again: three times as slow
-    try:
-        return json.loads(text)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _from_content(path: Path, content: dict) -> AnnotationFile:

@@ -7,8 +7,8 @@ import numpy as np
 from mmdet_ext.datasets.checks.annotation_file import AnnotationFile
 from mmdet_ext.datasets.checks.findings import ERROR, NOTE, WARNING, Finding, findings_at
 
-_SLACK = 1.0
-"""Pixels that a box may reach over the border: rounding and 1-based labels."""
+SLACK = 1.0
+"""Pixels that a label may reach over the border: rounding and 1-based labels."""
 
 
 def check_boxes(file: AnnotationFile) -> Iterator[Finding]:
@@ -90,8 +90,8 @@ def _check_layout(file: AnnotationFile, source: str, example) -> Iterator[Findin
             example(first),
         )
         return
-    sticking_out = (boxes[:, :2] + boxes[:, 2:] > sizes + _SLACK).any(-1)
-    corners_fit = (boxes[:, 2:] >= boxes[:, :2]) & (boxes[:, 2:] <= sizes + _SLACK)
+    sticking_out = (boxes[:, :2] + boxes[:, 2:] > sizes + SLACK).any(-1)
+    corners_fit = (boxes[:, 2:] >= boxes[:, :2]) & (boxes[:, 2:] <= sizes + SLACK)
     if sticking_out.mean() > 0.2 and corners_fit.all():
         yield Finding(
             ERROR,
@@ -123,7 +123,7 @@ def _check_places(file: AnnotationFile, source: str, example) -> Iterator[Findin
         'remove them, or correct the size of the image',
         example,
     )
-    beyond = ((low < -_SLACK) | (high > size + _SLACK)).any(-1) & ~outside & ~flat
+    beyond = ((low < -SLACK) | (high > size + SLACK)).any(-1) & ~outside & ~flat
     yield from findings_at(
         beyond,
         source,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmdet_ext.datasets.checks.annotation_file import AnnotationFile, ids
-from mmdet_ext.datasets.checks.boxes import repeated_rows
+from mmdet_ext.datasets.checks.boxes import SLACK, repeated_rows
 from mmdet_ext.datasets.checks.findings import ERROR, WARNING, Finding, findings_at
 from mmdet_ext.datasets.formats.parking_slot_coco import LABEL_KINDS
 from mmdet_ext.structures.marking_points import SHAPES
@@ -27,8 +27,7 @@ def check_points(file: AnnotationFile) -> Iterator[Finding]:
         return f'{file.point_at(row)} with point {entry.get("point")}'
 
     yield from _check_values(file, source, example)
-    slack = 1.0  # pixels: rounding, and 1-based labels
-    outside = ((file.points < -slack) | (file.points > file.point_sizes + slack)).any(-1)
+    outside = ((file.points < -SLACK) | (file.points > file.point_sizes + SLACK)).any(-1)
     yield from findings_at(
         outside,
         source,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdet_ext.datasets.formats.dmpr import read_dmpr_labels
+from mmdet_ext.datasets.formats.label_files import read_text
 from mmdet_ext.datasets.formats.marks_and_slots import (
     Labelled,
     Labels,
     MarksAndSlotsReader,
     Note,
-    load_text,
     pair_files,
 )
 from mmdet_ext.datasets.formats.reader import IMAGE_SUFFIXES, ReadReport, files_by_stem
@@ -63,7 +63,7 @@ class BjtuReader(MarksAndSlotsReader):
             if not path.is_file():
                 report.add('list that is missing', self.relative(path))
                 continue
-            for name in map(_stem, load_text(path).split('\n')):
+            for name in map(_stem, read_text(path).split('\n')):
                 if name and splits.setdefault(name, split) != split:
                     report.add('name in both lists (read for validation)', name)
                     splits[name] = split

@@ -52,12 +52,8 @@ class GpsdReader(ParkingReader):
 
     def find(self, report: ReadReport) -> Sequence[tuple[Path, Path]]:
         """List pairs of image and JSON."""
-        folders = image_and_label_folders(self.root)
-        if not folders:
-            raise FileNotFoundError(
-                f'{self.root.absolute()}: no folder with `image` and `label` in it found; expected '
-                'GPSD, e.g. seoul/train/image/1.jpg and seoul/train/label/1.json.'
-            )
+        expected = 'GPSD, e.g. seoul/train/image/1.jpg and seoul/train/label/1.json'
+        folders = image_and_label_folders(self.root, expected)
         return [pair for folder in folders for pair in self._pairs(folder, report)]
 
     def _pairs(self, folder: Path, report: ReadReport):

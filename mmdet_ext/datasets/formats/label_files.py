@@ -1,5 +1,6 @@
 """Where readers find their files, and how they open them."""
 
+import codecs
 import json
 import os
 import re
@@ -29,10 +30,9 @@ def read_text(path: Path) -> str:
         OSError: The file cannot be read.
     """
     content = path.read_bytes()
-    if content[:2] in (b'\xff\xfe', b'\xfe\xff'):
-        return content.decode('utf-16', errors='replace')
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode('utf-8-sig')
+        return content.decode('utf-16' if wide else 'utf-8-sig')
     except UnicodeDecodeError:
         return content.decode('latin-1')
 
@@ -50,8 +50,12 @@ def number(text: object) -> float:
         return float('nan')
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, reason: str = 'broken json') -> Any:
+    """Read a JSON file in whatever encoding editors leave; see :func:`read_text`.
+
+    Args:
+        path: The file.
+        reason: What the report counts a broken one as.
 
     Raises:
         OSError: The file cannot be read.
@@ -60,7 +64,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise LeftOut('broken json', error) from error
+        raise LeftOut(reason, error) from error
 
 
 def split_name(text: str) -> str | None:
@@ -75,13 +79,25 @@ def split_of_folder(folder: str | PurePath) -> str | None:
     return next((_SPLITS[name] for name in names if name in _SPLITS), None)
 
 
-def image_and_label_folders(root: Path) -> list[Path]:
-    """Folders at or below ``root`` that hold a folder ``image`` and a folder ``label``, sorted."""
+def image_and_label_folders(root: Path, expected: str) -> list[Path]:
+    """Folders at or below ``root`` that hold a folder ``image`` and a folder ``label``, sorted.
+
+    Args:
+        root: Folder of the data set.
+        expected: Name of the format with an example, for the error.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
     found = []
     for place, folders, _ in os.walk(root):
         if {'image', 'label'} <= set(folders):
             found.append(Path(place))
             folders[:] = [name for name in folders if name not in ('image', 'label')]
+    if not found:
+        raise FileNotFoundError(
+            f'{root.absolute()}: no folder with `image` and `label` in it found; expected {expected}.'
+        )
     return sorted(found)
 
 

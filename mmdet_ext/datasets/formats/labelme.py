@@ -3,7 +3,6 @@
 Wada, labelme: Image Polygonal Annotation with Python, 2016.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from mmdet_ext.datasets.formats.detection_coco import DetectionImage
 from mmdet_ext.datasets.formats.detection_reader import DetectionReader, LabelledObject
-from mmdet_ext.datasets.formats.label_files import list_images, number
+from mmdet_ext.datasets.formats.label_files import list_images, number, read_json
 from mmdet_ext.datasets.formats.reader import (
     IMAGE_SUFFIXES,
     LeftOut,
@@ -94,14 +93,7 @@ class LabelMeReader(DetectionReader):
 
 
 def _load(path: Path) -> Mapping:
-    content = path.read_bytes()
-    try:
-        try:
-            content = json.loads(content)
-        except UnicodeDecodeError:  # early versions wrote in the encoding of the system
-            content = json.loads(content.decode('latin-1'))
-    except ValueError as error:
-        raise LeftOut('json that cannot be read', error) from error
+    content = read_json(path, 'json that cannot be read')
     if not isinstance(content, Mapping) or not isinstance(content.get('shapes'), list):
         raise LeftOut('json without `shapes`, so not of LabelMe')
     return content

@@ -6,9 +6,7 @@ interior angle in degrees. Coordinates are 1-based too. Rear corners are not lab
 them where the label tool draws them (:func:`slot_corners`).
 """
 
-import codecs
 import io
-import json
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import numpy as np
 from scipy.io import loadmat
 from shapely import Polygon, box
 
+from mmdet_ext.datasets.formats.label_files import read_json
 from mmdet_ext.datasets.formats.parking_slot_coco import SLOT_TYPES, ParkingImage
 from mmdet_ext.datasets.formats.reader import (
     LeftOut,
@@ -183,31 +182,14 @@ def load_mat(path: Path) -> dict[str, Any]:
     return _with_keys(content, [key for key in content if not key.startswith('__')])
 
 
-def load_text(path: Path) -> str:
-    """Read text in UTF-8, UTF-16 with byte-order mark, or Latin-1.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
-    content = path.read_bytes()
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode('utf-16' if wide else 'utf-8-sig')
-    except UnicodeDecodeError:
-        return content.decode('latin-1')
-
-
 def load_json(path: Path) -> Any:
-    """Read JSON of any encoding that :func:`load_text` knows.
+    """Read a JSON file; see :func:`read_json`.
 
     Raises:
         LeftOut: The file is not valid JSON.
         OSError: The file cannot be opened.
     """
-    try:
-        return json.loads(load_text(path))
-    except (ValueError, RecursionError) as error:
-        raise LeftOut('broken JSON', error) from error
+    return read_json(path, 'broken JSON')
 
 
 def load_label(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from shapely import Polygon, box
 
 from mmdet_ext.structures.marking_points import SHAPES
-from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.files import parse_json, write_whole
 
 SLOT_TYPES = ('perpendicular', 'parallel', 'slanted')
 LABEL_KINDS = ('marking_points', 'directions', 'shapes', 'slots', 'occupancy')
@@ -278,8 +278,8 @@ def _load_json(path: Path) -> dict:
             f'Annotation file {path.absolute()} not found; check `data_root` and `ann_file` of the config.'
         )
     try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        content = parse_json(path)
+    except ValueError as error:
         raise ValueError(f'{path}: not valid JSON ({error}); write the file again.') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: found a JSON {type(content).__name__}, expected a COCO object.')

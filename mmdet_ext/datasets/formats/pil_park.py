@@ -56,12 +56,8 @@ class PilParkReader(ParkingReader):
 
     def find(self, report: ReadReport) -> Sequence[tuple[Path, Path]]:
         """List pairs of image and txt."""
-        folders = image_and_label_folders(self.root)
-        if not folders:
-            raise FileNotFoundError(
-                f'{self.root.absolute()}: no folder with `image` and `label` in it found; expected '
-                'PIL-park, e.g. train/image/1.jpg and train/label/1.txt.'
-            )
+        expected = 'PIL-park, e.g. train/image/1.jpg and train/label/1.txt'
+        folders = image_and_label_folders(self.root, expected)
         return [pair for folder in folders for pair in self._pairs(folder, report)]
 
     def _pairs(self, folder: Path, report: ReadReport):

@@ -20,7 +20,7 @@ _TURNED_BY_OPENCV = ('JPEG', 'MPO', 'PNG')
 Record = TypeVar('Record')
 
 
-class LeftOut(ValueError):  # noqa: N818 - says what happens to the image
+class LeftOut(ValueError):  # noqa: N818 (a name that says what becomes of the image)
     """An image that cannot be used, raised by :meth:`Reader.read`.
 
     Args:

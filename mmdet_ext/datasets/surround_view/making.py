@@ -15,6 +15,7 @@ import numpy as np
 from mmdet_ext.datasets.formats.parking_slot_coco import LABEL_KINDS, write_parking_slot_coco
 from mmdet_ext.datasets.surround_view.config import SceneConfig
 from mmdet_ext.datasets.surround_view.render import render_scene
+from mmdet_ext.utils.files import write_whole
 from mmdet_ext.utils.parallel import track_map
 
 
@@ -109,9 +110,7 @@ def _make_image(scratch: Path, split: str, recipe: Recipe, index: int) -> None:
     record.file_name = f'{split}/{index:06d}.jpg'
     jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
     (scratch / record.file_name).write_bytes(jpeg.tobytes())
-    path = _label_path(scratch, index)
-    path.with_suffix('.part').write_bytes(pickle.dumps(record))
-    path.with_suffix('.part').replace(path)
+    write_whole(_label_path(scratch, index), pickle.dumps(record))
 
 
 def _label_path(scratch: Path, index: int) -> Path:

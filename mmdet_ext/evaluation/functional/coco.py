@@ -93,8 +93,8 @@ def _backend(name: str | None) -> tuple[type, type]:
         from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 (optional)
 
         return COCO, COCOeval_faster
-    from pycocotools.coco import COCO  # noqa: PLC0415
-    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
+    from pycocotools.coco import COCO  # noqa: PLC0415 (only one of the two)
+    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415 (only one of the two)
 
     return COCO, COCOeval
 

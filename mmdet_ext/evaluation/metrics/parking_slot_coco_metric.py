@@ -1,6 +1,5 @@
 """COCO's mask and keypoint metrics of parking slots."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from mmdet_ext.evaluation.functional.coco import (
 )
 from mmdet_ext.evaluation.functional.parking_slots import Rows
 from mmdet_ext.evaluation.metrics.samples import SampleReader, flat_rows
+from mmdet_ext.utils.files import parse_json
 
 _IOU_TYPES = ('segm', 'keypoints')
 
@@ -130,7 +130,7 @@ class ParkingSlotCocoMetric(BaseMetric):
         slots, left_out = flat_rows([by_id[image_id] for image_id in image_ids])
         if left_out:
             self._say(f'{left_out} predictions with a score of NaN are left out.')
-        content = json.loads(self.truth.path.read_text())
+        content = parse_json(self.truth.path)
         metrics = {}
         for iou_type in self.iou_types:
             detections = self._detections(slots, content, image_ids, iou_type)
