@@ -3,21 +3,14 @@
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import parse_run_arguments
+from mmdet_ext.utils.arguments import add_training_arguments, parse_run_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rate from the config's auto_scale_lr.base_batch_size to the actual batch size",
-    )
+    add_training_arguments(parser)
     parser.add_argument(
         '--resume',
         nargs='?',

@@ -6,12 +6,11 @@ Called again, it skips finished folds and goes on with an unfinished one. Exits 
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_config_arguments, add_training_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,27 +36,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         'regular expression on file_name',
     )
     parser.add_argument('--seed', type=int, default=0, help='same seed, same folds (default: 0)')
-    parser.add_argument(
-        '--work-dir', help='folder for folds, logs and checkpoints (default: work_dirs/<config>)'
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rate from the config's auto_scale_lr.base_batch_size to the actual batch size",
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config values, e.g. train_cfg.max_epochs=3',
-    )
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
+    add_training_arguments(parser)
+    add_config_arguments(parser)
     return parser.parse_args(argv)
 
 
