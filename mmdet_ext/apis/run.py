@@ -181,10 +181,12 @@ def prepare_data(cfg: Config) -> None:
     """Make the synthetic scenes that a config asks for, if they are not there yet.
 
     Args:
-        cfg: A config, with or without ``synthetic_data`` (arguments of ``ensure_dataset``).
+        cfg: A config, with or without ``synthetic_data``: arguments of ``ensure_dataset``, or a list of
+            such.
     """
-    if cfg.get('synthetic_data'):
-        ensure_dataset(**cfg.synthetic_data)
+    wanted = cfg.get('synthetic_data') or []
+    for arguments in wanted if isinstance(wanted, list) else [wanted]:
+        ensure_dataset(**arguments)
 
 
 def _build_runner(cfg: Config) -> Runner:
