@@ -28,8 +28,8 @@ def test_the_model_of_a_config_maps_its_image_size_to_dense_maps(path):
     init_default_scope('mmdet')
     width, height = cfg.image_size
     loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
-    for pipeline in (*(loader.dataset.pipeline for loader in loaders), cfg.tta_pipeline):
-        assert affine_sizes(pipeline) == {(width, height)}
+    for steps in (*(loader.dataset for loader in loaders), cfg.tta_pipeline):
+        assert affine_sizes(steps) == {(width, height)}
     model = MODELS.build(cfg.model).eval()
     points, slots = model(torch.zeros(1, 3, height, width), mode='tensor')
     stride = cfg.model.bbox_head.point_stride

@@ -14,7 +14,7 @@ from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
-from mmdet_ext.utils.configs import CONFIGS, config_path
+from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
 from mmdet_ext.utils.dist import cpu_process_group
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
 
@@ -39,7 +39,8 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such file; names files with a similar name.
-        ValueError: If it is no valid Python, or one of its ``custom_imports`` fails.
+        ValueError: If it is no valid Python, one of its ``custom_imports`` fails, or an option would
+            change a mere variable of it.
     """
     if not Path(path).is_file() and (CONFIGS / path).is_file():
         path = config_path(path)
@@ -54,6 +55,7 @@ def load_config(
     except (ImportError, SyntaxError) as error:
         raise ValueError(f'the config {path} cannot be read: {error}.') from error
     if cfg_options:
+        refuse_idle_options(cfg, cfg_options)
         cfg.merge_from_dict(dict(cfg_options))
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     cfg.launcher = launcher

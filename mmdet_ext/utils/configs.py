@@ -1,6 +1,9 @@
-"""Where the package's configs are, from a checkout as from an installed wheel."""
+"""Where the package's configs are, from a checkout as from an installed wheel; overriding their values."""
 
+from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 
@@ -33,3 +36,45 @@ def config_path(name: str) -> str:
             f'mmdet_ext has no config {name}: name one of {", ".join(list_configs())}.'
         )
     return str(path.resolve())
+
+
+def refuse_idle_options(cfg: Mapping, options: Mapping) -> None:
+    """Refuse overrides of a config's variables, whose values were copied when the file was read.
+
+    MMEngine takes ``--cfg-options data_root=X`` without a word, and goes on with the old folder.
+
+    Args:
+        cfg: The config before it is overridden.
+        options: Values by dotted key.
+
+    Raises:
+        ValueError: An option changes a variable whose value was copied elsewhere; says where.
+    """
+    from mmengine.runner import Runner  # noqa: PLC0415 (configs are found without it, too)
+
+    read = {name: cfg[name] for name in signature(Runner).parameters if name in cfg}
+    for key, value in options.items():
+        places = [] if key in read or key not in cfg else _copies(read, key, cfg[key])
+        if places:
+            raise ValueError(
+                f'the option {key}={value} would change nothing: `{key}` is a variable of the config, '
+                f'whose value was copied to {", ".join(places)}; override those, or write a config that '
+                'inherits from this one and sets them.'
+            )
+
+
+def _copies(content: Any, key: str, value: Any, place: str = '') -> list[str]:
+    """Dotted keys of texts that start with ``value``, and of equal values of a like name."""
+    if isinstance(content, str) and isinstance(value, str):
+        return [place] if value and content.startswith(value) else []
+    if type(content) is type(value) and content == value:
+        return [place] if place.rpartition('.')[2] in key else []
+    if isinstance(content, Mapping):
+        entries = content.items()
+    else:
+        entries = enumerate(content) if isinstance(content, list | tuple) else ()
+    return [
+        found
+        for name, entry in entries
+        for found in _copies(entry, key, value, f'{place}.{name}'.lstrip('.'))
+    ]
