@@ -260,6 +260,13 @@ def test_without_occupancy_the_classes_are_the_slot_types(tmp_path):
     assert list(content['names'].values()) == list(SLOT_TYPES)
 
 
+def test_classes_do_not_depend_on_whether_both_occupancies_occur(tmp_path):
+    write_yolo_pose(tmp_path, list(records_of(tmp_path / 'source', occupied=(0, 0, 0))))
+    content = yaml.safe_load((tmp_path / 'data.yaml').read_text())
+    both = [f'{name} {state}' for state in ('vacant', 'occupied') for name in SLOT_TYPES]
+    assert list(content['names'].values()) == both
+
+
 def one_slot(corners, name='1.jpg'):
     corners = np.array([corners], dtype=float)
     none = np.array([-1])
