@@ -128,7 +128,7 @@ class DmprProtocol(StrictProtocol):
         kept &= self._off_border(predicted['points'], predicted['images'], frames)
         predicted = kept_rows(predicted, kept)
         pairs = near_points(predicted, truth, frames, self.distance, self.max_angle)
-        rows = self._match(predicted, pairs)
+        rows = match_shared(predicted['scores'], pairs)
         return point_outcome(predicted, truth, frames, *rows)
 
     def match_slots(self, predicted: Rows, truth: Rows, frames: Frames) -> Outcome:
@@ -141,11 +141,7 @@ class DmprProtocol(StrictProtocol):
         predicted = kept_rows(predicted | {'scores': scores}, kept)
         pairs = near_slots(predicted, truth, frames, self.distance)
         pairs = pairs.select(self._slots_agree(predicted, truth, pairs))
-        return slot_outcome(predicted, truth, frames, *self._match(predicted, pairs))
-
-    def _match(self, predicted: Rows, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        nearer = pairs.select(pairs.costs < self.distance)
-        return match_shared(predicted['scores'], nearer)
+        return slot_outcome(predicted, truth, frames, *match_shared(predicted['scores'], pairs))
 
     def _slots_agree(self, predicted: Rows, truth: Rows, pairs: Pairs) -> np.ndarray:
         return np.ones(len(pairs.rows), dtype=bool)
