@@ -34,7 +34,7 @@ class ParkingSlotDataset(CocoDataset):
 
     METAINFO = {
         'classes': SLOT_TYPES,
-        'palette': [(64, 170, 255), (255, 170, 40), (190, 90, 255)],
+        'palette': [(64, 170, 255), (255, 170, 40), (240, 90, 170)],
     }
 
     def __init__(self, *args, labels: list[str] | None = None, **kwargs) -> None:
@@ -83,6 +83,7 @@ class ParkingSlotDataset(CocoDataset):
             'img_id': record.image_id,
             'width': record.width,
             'height': record.height,
+            'metres_per_pixel': record.metres_per_pixel,
             'parking': vars(record),
             'label_kinds': kinds,
             'instances': [

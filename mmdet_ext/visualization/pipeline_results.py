@@ -10,22 +10,19 @@ from mmdet.structures.bbox import BaseBoxes
 from mmdet.visualization.palette import get_palette
 from torch import Tensor
 
-from mmdet_ext.structures.marking_points import SHAPES
 from mmdet_ext.structures.slots import transform_points
 
+from .boxes import draw_boxes, draw_masks, draw_texts
 from .drawing import (
-    FREE_COLOUR,
+    ENTRANCE_COLOUR,
     HIDDEN_COLOUR,
-    OCCUPIED_COLOUR,
     POINT_COLOUR,
-    draw_boxes,
     draw_hidden_corners,
-    draw_masks,
     draw_points,
+    draw_signs,
     draw_slots,
-    draw_texts,
-    draw_vacancy,
 )
+from .lettering import FREE_COLOUR, OCCUPIED_COLOUR
 
 IGNORED_COLOUR = (150, 150, 150)  # RGB
 SLOT_BOX_COLOUR = (210, 210, 210)
@@ -226,8 +223,7 @@ def draw_labels(
 ) -> np.ndarray:
     """Enlarge or shrink a picture, then draw its labels at that size.
 
-    Slots are filled by type and have a white entrance, a cross when occupied and a ring when free;
-    marking points have their direction and the letter of their shape; boxes have their class.
+    For slots and marking points see the functions of ``drawing``; boxes have their class.
 
     Args:
         image: RGB, uint8, shape ``(H, W, 3)``.
@@ -250,14 +246,16 @@ def draw_labels(
     canvas = draw_masks(canvas, labels.masks, colours[: len(labels.masks)])
     canvas = draw_boxes(canvas, boxes, colours, 1 if len(labels.corners) else None)
     corners = transform_points(labels.corners, matrix)
-    types = labels.slot_types % len(palette)
-    canvas = draw_slots(canvas, corners, types, labels.occupied, palette)
-    canvas = draw_vacancy(canvas, corners, labels.occupied)
+    canvas = draw_slots(canvas, corners, labels.slot_types, labels.occupied, palette)
     if len(labels.hidden):
         canvas = draw_hidden_corners(canvas, corners[labels.hidden])
     points = transform_points(labels.points, matrix)
-    canvas = draw_points(canvas, points, labels.directions)
-    return _write_names(canvas, labels, boxes, points, colours, metainfo.get('classes') or ())
+    canvas = draw_points(canvas, points, labels.directions, labels.shapes)
+    canvas = draw_signs(canvas, corners, labels.occupied)
+    if len(labels.corners) or not len(boxes):
+        return canvas
+    names = [class_name(metainfo.get('classes') or (), label) for label in labels.box_labels]
+    return draw_texts(canvas, names, boxes[:, :2] - (0, 14), colours)
 
 
 def _box_colours(labels: Labels, palette: list) -> list[tuple[int, int, int]]:
@@ -267,22 +265,6 @@ def _box_colours(labels: Labels, palette: list) -> list[tuple[int, int, int]]:
         IGNORED_COLOUR if ignored else palette[label % len(palette)]
         for label, ignored in zip(labels.box_labels, labels.ignored, strict=True)
     ]
-
-
-def _write_names(canvas, labels, boxes, points, colours, classes) -> np.ndarray:
-    """Class names at boxes that are no slots, letters of shapes behind points."""
-    texts, places, inks = [], [], []
-    if not len(labels.corners):
-        texts += [class_name(classes, label) for label in labels.box_labels]
-        places += [box[:2] - (0, 14) for box in boxes]
-        inks += colours
-    for point, direction, shape in zip(points, labels.directions, labels.shapes, strict=True):
-        if shape >= 0:
-            texts.append(SHAPES[shape])
-            behind = -direction if direction.any() else np.array([1.0, 0])
-            places.append(point + 14 * behind - (4, 7))
-            inks.append(POINT_COLOUR)
-    return draw_texts(canvas, texts, places, inks) if texts else canvas
 
 
 def class_name(classes: tuple[str, ...], label: int) -> str:
@@ -319,9 +301,9 @@ def legend_of(
     return entries + [
         entry
         for entry in (
-            ('entrance of a slot', len(occupied), (255, 255, 255)),
-            ('cross: occupied', int((occupied == 1).sum()), OCCUPIED_COLOUR),
-            ('ring: free', int((occupied == 0).sum()), FREE_COLOUR),
+            ('entrance of a slot', len(occupied), ENTRANCE_COLOUR),
+            ('stripes and cross: occupied', int((occupied == 1).sum()), OCCUPIED_COLOUR),
+            ('P: free', int((occupied == 0).sum()), FREE_COLOUR),
             ('cross: hidden corner', hidden, HIDDEN_COLOUR),
             (point, points, POINT_COLOUR),
             ('box of a slot', slot_boxes, SLOT_BOX_COLOUR),

@@ -9,6 +9,12 @@ from mmdet.datasets import CocoDataset
 
 from mmdet_ext.datasets import ParkingSlotDataset
 from mmdet_ext.datasets.formats.parking_slot_coco import ParkingImage, write_parking_slot_coco
+from mmdet_ext.datasets.transforms import (
+    LoadParkingSlotAnnotations,
+    LoadParkingSlotImage,
+    PackParkingSlotInputs,
+    ParkingSlotAffine,
+)
 
 SLOT = np.array([[[20.0, 60], [50, 60], [50, 10], [20, 10]]])
 IMAGE = (100, 80)
@@ -69,6 +75,14 @@ def test_slots_are_stock_instances_too(root):
     )[0]['instances'][0]
     np.testing.assert_allclose(ours['bbox'], stock['bbox'])
     assert ours['bbox_label'] == stock['bbox_label'] == 1
+
+
+@pytest.mark.parametrize('scale', [0.02, None])
+def test_the_ground_resolution_reaches_the_meta_information_of_samples(root, scale):
+    edit(root, lambda content: content['images'][0].update(metres_per_pixel=scale))
+    results = LoadParkingSlotAnnotations()(LoadParkingSlotImage()(build(root)[0]))
+    sample = PackParkingSlotInputs()(ParkingSlotAffine(size=(64, 64))(results))['data_samples']
+    assert sample.metres_per_pixel == scale  # of the original image
 
 
 def test_label_kinds_can_be_narrowed(root):

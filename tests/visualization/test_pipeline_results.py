@@ -8,7 +8,6 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 from mmdet_ext.datasets.transforms import PackParkingSlotInputs
-from mmdet_ext.visualization.drawing import POINT_COLOUR
 from mmdet_ext.visualization.pipeline_results import (
     IGNORED_COLOUR,
     Labels,
@@ -147,7 +146,7 @@ def test_the_entrance_of_an_enlarged_slot_is_white_and_its_inside_of_its_type():
     drawn = draw_labels(slot_results()['img'], labels_of(slot_results()), PARKING_META, 2)
     assert (drawn[121, 60:90] == 255).all()  # (60 + 0.5) * 2 - 0.5 = 120.5
     assert not (drawn[21, 60:90] == 255).all(-1).any()
-    tint = np.multiply((255, 170, 40), 0.3) + 0.7 * 90
+    tint = np.multiply((255, 170, 40), 0.35) + 0.65 * 90
     np.testing.assert_allclose(drawn[40, 60], tint, atol=1)
     assert (drawn[40, 130] == 90).all()
 
@@ -155,10 +154,10 @@ def test_the_entrance_of_an_enlarged_slot_is_white_and_its_inside_of_its_type():
 def test_the_direction_points_into_the_slot_and_the_letter_stands_behind():
     drawn = draw_labels(slot_results()['img'], labels_of(slot_results()), PARKING_META, 2)
     x, y = 40, 121
-    np.testing.assert_allclose(drawn[y - 8, x], POINT_COLOUR, atol=60)  # anti-aliased
-    plate = (drawn[y + 5 : y + 22, x - 8 : x + 9] == POINT_COLOUR).all(-1)
-    assert plate.sum() > 30
-    assert (drawn[y - 8, x + 60] < 200).any()  # unknown direction, no stroke
+    yellow = (drawn[..., :2] > 150).all(-1) & (drawn[..., 2] < 100)  # anti-aliased
+    assert yellow[y - 14 : y - 5, x].all()
+    assert yellow[y + 5 : y + 20, x - 6 : x + 7].sum() > 10
+    assert not yellow[y - 14 : y - 6, x + 60].any()  # unknown direction, no arrow
 
 
 def test_ignored_boxes_are_grey_and_others_of_their_class():
@@ -172,7 +171,7 @@ def test_the_legend_counts_what_is_drawn():
     assert entries == {
         'parallel': 3,
         'entrance of a slot': 3,
-        'ring: free': 3,
+        'P: free': 3,
         'marking point, direction, shape': 6,
     }
     entries = legend_of([labels_of(box_results())], META)

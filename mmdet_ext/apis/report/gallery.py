@@ -11,7 +11,8 @@ from mmdet_ext.apis.report.figures import ReportFigures, image_errors
 from mmdet_ext.apis.report.inputs import ReportInputs, to_array
 from mmdet_ext.datasets.coco_file import file_name
 from mmdet_ext.datasets.parking_slot_dataset import ParkingSlotDataset
-from mmdet_ext.visualization.drawing import draw_boxes, draw_points, draw_slots, draw_texts
+from mmdet_ext.visualization.boxes import draw_boxes, draw_texts
+from mmdet_ext.visualization.drawing import draw_points, draw_slots
 
 RIGHT_COLOUR, WRONG_COLOUR, CROWD_COLOUR = (46, 160, 87), (214, 58, 48), (150, 150, 150)
 _LONGER_SIDE = 560  # pixels of a picture

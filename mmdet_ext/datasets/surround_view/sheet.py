@@ -15,6 +15,7 @@ from mmdet_ext.visualization.drawing import (
     HIDDEN_COLOUR,
     draw_hidden_corners,
     draw_points,
+    draw_signs,
     draw_slots,
 )
 from mmdet_ext.visualization.montage import tile
@@ -55,7 +56,7 @@ def contact_sheet(
 
 
 def draw_labels(image: np.ndarray, record: ParkingImage) -> np.ndarray:
-    """Draw slots by type, marking points with their directions, and crosses on hidden corners.
+    """Draw slots and marking points, and crosses on hidden corners.
 
     Args:
         image: BGR, uint8, shape ``(H, W, 3)``.
@@ -73,5 +74,6 @@ def draw_labels(image: np.ndarray, record: ParkingImage) -> np.ndarray:
         palette,
     )
     draw_hidden_corners(canvas, record.corners[record.corner_visible == HIDDEN])
-    canvas = draw_points(canvas, record.points, np.nan_to_num(record.directions))
+    canvas = draw_points(canvas, record.points, np.nan_to_num(record.directions), record.shapes)
+    draw_signs(canvas, record.corners, record.occupied)
     return cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)

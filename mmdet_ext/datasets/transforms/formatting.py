@@ -16,7 +16,15 @@ _POINT_KEYS = {
     'gt_has_direction': 'has_direction',
     'gt_shapes': 'shapes',
 }
-META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'homography_matrix', 'scale_factor')
+META_KEYS = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'homography_matrix',
+    'scale_factor',
+    'metres_per_pixel',
+)
 
 
 @TRANSFORMS.register_module()
