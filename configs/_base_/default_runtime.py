@@ -15,8 +15,14 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='ClassCheckHook'),
     dict(type='ChannelsLastHook'),  # a third faster on CPU, needed for tensor cores on GPU
+    dict(type='ProgressBarHook'),  # in a terminal; elsewhere the lines of LoggerHook
     dict(type='TrainingCurvesHook'),  # results.csv and results.png in the work folder
+    # Nothing without TensorboardVisBackend:
+    dict(type='TensorboardChartsHook'),
+    dict(type='TensorboardPRCurveHook'),
+    dict(type='TensorboardGraphHook'),  # two seconds, once
 ]
+# To watch a run with Visdom, add dict(type='VisdomVisBackend', start_server=True).
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 # Without the base's fixed name a second run in one process gets a visualizer of its own.
 visualizer = dict(_delete_=True, type='ParkingSlotVisualizer', vis_backends=vis_backends)

@@ -1,6 +1,7 @@
 """User errors as one sentence on stderr instead of a traceback."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ _BUILD_PREFIX = re.compile(r'^class `[^`]+` in [^:]+: ')
 _EXCEPTION_LINE = re.compile(r'^[\w.]+(?:Error|Exception): ', re.MULTILINE)
 _UNKNOWN_TYPE = re.compile(r'([\w.]+) is not in the ([\w.]+)::([\w ]+) registry')
 _WRONG_OPTION = re.compile(r'__init__\(\) (got an unexpected keyword|missing \d+ required)')
+_MISSING_EXTRA = "pip install 'mmdet_ext["
 
 
 @contextmanager
@@ -30,6 +32,9 @@ def clear_errors(show_traceback: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError as error:  # who reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from error
     except USER_ERRORS as error:
         sentence = sentence_of(error)
         if show_traceback or len(sentence.split()) < 4:
@@ -39,7 +44,8 @@ def clear_errors(show_traceback: bool = False) -> Iterator[None]:
     except (ImportError, AssertionError) as error:  # mmdet asserts that it likes the mmcv it finds
         from mmdet_ext.doctor import explain_import_error  # noqa: PLC0415 (looks at everything)
 
-        sentence = explain_import_error()
+        missing_extra = _MISSING_EXTRA in str(error)  # a sentence of ours that says what to install
+        sentence = str(error) if missing_extra else explain_import_error()
         if show_traceback or not sentence:
             raise
         print(f'error: {sentence}', file=sys.stderr)

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .detection_plots import COLOURS, label_axes, new_grid
 
-_UNITS = {'px': 'pixels', 'cm': 'centimetres', 'm': 'metres', 'deg': 'degrees'}
+_UNITS = {'px': 'pixels', 'cm': 'centimetres', 'deg': 'degrees'}
 _MOST_LINES = len(COLOURS)
 
 Curve = tuple[np.ndarray, np.ndarray]

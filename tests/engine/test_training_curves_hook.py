@@ -164,6 +164,13 @@ def test_the_picture_has_a_plot_for_each_kind_of_figure():
     assert pixels.get_ylabel() == 'Pixels'
 
 
+def test_the_map_of_medium_objects_is_no_length():
+    metrics = {'coco/bbox_mAP': curve(0.2, 0.3), 'coco/bbox_mAP_m': curve(0.1, 0.2)}
+    (axes,) = plot_training_curves({}, metrics, 'Epoch').axes
+    assert [line.get_label() for line in axes.lines] == ['bbox_mAP', 'bbox_mAP_m']
+    assert axes.get_ylabel() == 'Share'
+
+
 def test_a_picture_of_nothing_can_be_drawn():
     assert len(plot_training_curves({}, {}, 'Epoch').axes) == 0
 

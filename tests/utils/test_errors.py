@@ -1,5 +1,8 @@
 """A user's mistake ends a command with one sentence; a bug keeps its traceback."""
 
+import subprocess
+import sys
+
 import pytest
 from mmdet.registry import MODELS
 from torch.utils.data import DataLoader
@@ -38,6 +41,24 @@ def test_a_users_error_is_printed_without_traceback_and_exits_with_1(kind, capsy
 def test_what_is_no_users_error_keeps_its_traceback(error):
     with pytest.raises(type(error)), clear_errors():
         raise error
+
+
+def test_a_missing_extra_is_named_in_the_sentence_of_who_needs_it(capsys):
+    sentence = "splits need iterative-stratification: pip install 'mmdet_ext[data]'."
+    with pytest.raises(SystemExit), clear_errors():
+        raise ImportError(sentence)
+    assert capsys.readouterr().err == f'error: {sentence}\n'
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = (
+        'from mmdet_ext.utils.errors import clear_errors\n'
+        'with clear_errors():\n'
+        '    while True: print("a line of output")'
+    )
+    line = f"{sys.executable} -W ignore -c '{code}' | head -n 1"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ('a line of output\n', '')
 
 
 def test_traceback_option_lets_a_users_error_through():

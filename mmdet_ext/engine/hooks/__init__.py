@@ -2,12 +2,22 @@
 
 from .channels_last_hook import ChannelsLastHook
 from .class_check_hook import ClassCheckHook
+from .drop_block_schedule_hook import DropBlockScheduleHook
+from .progress_bar_hook import ProgressBarHook
+from .tensorboard_charts_hook import TensorboardChartsHook
+from .tensorboard_graph_hook import TensorboardGraphHook
+from .tensorboard_pr_curve_hook import TensorboardPRCurveHook
 from .training_curves_hook import TrainingCurvesHook
 from .visualization_hook import ParkingSlotVisualizationHook
 
 __all__ = [
     'ChannelsLastHook',
     'ClassCheckHook',
+    'DropBlockScheduleHook',
     'ParkingSlotVisualizationHook',
+    'ProgressBarHook',
+    'TensorboardChartsHook',
+    'TensorboardGraphHook',
+    'TensorboardPRCurveHook',
     'TrainingCurvesHook',
 ]

@@ -99,6 +99,9 @@ class ParkingSlotMetric(BaseMetric):
         collect_device: ``'cpu'`` or ``'gpu'``, where ranks exchange results.
         prefix: Put before the names of all metrics.
 
+    Attributes:
+        outcomes: What the last evaluation counted, by kind: ``point`` and ``slot``.
+
     Raises:
         FileNotFoundError: ``ann_file`` is missing.
         ValueError: ``ann_file`` is not valid or ``protocol`` is unknown.
@@ -133,6 +136,7 @@ class ParkingSlotMetric(BaseMetric):
         self.distance_bins = tuple(distance_bins) if per_distance else None
         self.truth = read_parking_slot_coco(ann_file)
         self.samples = SampleReader(self.truth, 'ParkingSlotMetric')
+        self.outcomes: dict[str, Outcome] = {}
         self._said = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -190,6 +194,7 @@ class ParkingSlotMetric(BaseMetric):
         return rows
 
     def _evaluate(self, groups: dict[str, _Group], kind: str) -> dict[str, float]:
+        self.outcomes[kind] = groups[''].outcome
         threshold, reading = self.protocol.threshold(groups[''].outcome, kind)
         metrics = {f'{kind}/threshold': threshold}
         for suffix, group in groups.items():
