@@ -29,6 +29,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='write a report: report.html, plots, results.json, results.csv and predictions.pkl',
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--fuse-conv-bn',
+        action='store_true',
+        help='fold batch norms into the convolutions before them: the same results, sooner',
+    )
     return parse_run_arguments(parser, argv)
 
 
@@ -46,6 +51,7 @@ def main(argv: list[str]) -> None:
             show_dir=args.show_dir,
             wait_time=args.wait_time,
             tta=args.tta,
+            fuse_conv_bn=args.fuse_conv_bn,
             report=args.report,
             cfg_options=args.cfg_options,
             launcher=args.launcher,

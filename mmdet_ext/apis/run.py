@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmdet_ext.apis.fusion import FuseConvBNHook
 from mmdet_ext.apis.report import make_report, report_source
 from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
@@ -128,6 +129,7 @@ def evaluate(
     show_dir: str | None = None,
     wait_time: float = 2,
     tta: bool = False,
+    fuse_conv_bn: bool = False,
     report: str | None = None,
     cfg_options: Mapping | None = None,
     launcher: str = 'none',
@@ -144,6 +146,7 @@ def evaluate(
             ``<work_dir>/<timestamp>``, as mmdet does.
         wait_time: Seconds that a window stays open.
         tta: Augment at test time, with the config's ``tta_model`` and ``tta_pipeline``.
+        fuse_conv_bn: Fold batch norms into the convolutions before them: the same results, sooner.
         report: A folder to write a report to (see ``make_report``), and the predictions too unless
             ``out`` is given.
         cfg_options: Values that override the config's.
@@ -173,6 +176,8 @@ def evaluate(
         runner = _build_runner(cfg)
         check_checkpoint(_unwrapped(runner), checkpoint)
         source = report and report_source(runner.test_loop.dataloader.dataset, config)
+        if fuse_conv_bn:
+            runner.register_hook(FuseConvBNHook())
         metrics = runner.test()
         if report and is_main_process():
             make_report(out, source[0], report, classes=source[1], title=Path(config).stem)
