@@ -1,0 +1,230 @@
+"""What attention is worth on parking slots: the same training without and with each layer."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import find_latest_checkpoint
+from rich.table import Table
+
+from mmdet_ext.apis.benchmark import median_seconds
+from mmdet_ext.apis.run import evaluate, load_config, train
+from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.files import parse_json, write_whole
+from mmdet_ext.visualization.detection_plots import BLUE, GREY, label_axes, new_figure
+
+VARIANTS = {
+    'none': None,
+    'SE': 'SqueezeExcitation',
+    'ECA': 'EfficientChannelAttention',
+    'CBAM': 'ConvolutionalBlockAttention',
+    'Coordinate': 'CoordinateAttention',
+    'SimAM': 'SimpleParameterFreeAttention',
+}
+"""Registered layers by the name that a table gives them; any other registered layer works, too."""
+
+_RESULT = 'result.json'
+_METRICS = ('slot/f1', 'slot/ap', 'point/f1')
+
+
+@dataclass
+class Variant:
+    """What one layer gave.
+
+    Attributes:
+        layer: Its registered name; None without attention.
+        parameters: Of the whole detector.
+        milliseconds: Of a forward pass of one image on this machine's CPU.
+        metrics: ``slot/f1``, ``slot/ap`` and ``point/f1``, one value per seed.
+    """
+
+    layer: str | None
+    parameters: int = 0
+    milliseconds: float = 0.0
+    metrics: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _METRICS})
+
+    @property
+    def f1(self) -> list[float]:
+        """Slot F1 of each seed."""
+        return self.metrics['slot/f1']
+
+
+def ablate_attention(
+    out_dir: str | Path,
+    variants: Iterable[str] = tuple(VARIANTS),
+    seeds: Sequence[int] = (0,),
+    epochs: int = 16,
+    images: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> dict[str, Variant]:
+    """Train the default detector without and with attention layers, all with the same budget.
+
+    A training that has ended is not repeated, one that was interrupted goes on from its last epoch.
+
+    Args:
+        out_dir: Folder for the trainings; ``results.json`` and ``results.png`` are written to it.
+        variants: Names in :data:`VARIANTS` or of registered attention layers.
+        seeds: Each variant is trained once with each.
+        epochs: Of each training.
+        images: Train on the first so many. Defaults to all.
+        cfg_options: Values that override those of both configs.
+
+    Returns:
+        Results by the name of the variant.
+
+    Raises:
+        ValueError: An unknown variant, or a folder with results of another budget.
+    """
+    out_dir = Path(out_dir)
+    results = {name: Variant(_layer(name)) for name in variants}
+    options = dict(cfg_options or {}) | _budget(epochs, images)
+    for seed in seeds:  # outside, so that an interrupted ablation has compared all with few seeds
+        for name, variant in results.items():
+            folder = out_dir / f'{name}_seed{seed}'
+            values = _trained(folder, variant.layer, {**options, 'randomness.seed': seed})
+            for metric in _METRICS:
+                variant.metrics[metric].append(values[metric])
+    _measure(results, options)
+    write_whole(out_dir / 'results.json', json.dumps({k: vars(v) for k, v in results.items()}))
+    plot_ablation(results).savefig(out_dir / 'results.png')
+    return results
+
+
+def ablation_table(results: Mapping[str, Variant]) -> Table:
+    """Results to print: means over the seeds, what a layer changes, and its cost.
+
+    Args:
+        results: As of :func:`ablate_attention`.
+
+    Returns:
+        The table; the caption says which differences are noise.
+    """
+    table = Table(
+        'attention', 'slot F1', 'change', 'slot AP', 'point F1', 'parameters', 'forward ms'
+    )
+    for column in table.columns[1:]:
+        column.justify = 'right'
+    plain = results.get('none')
+    for name, variant in results.items():
+        change = statistics.mean(variant.f1) - statistics.mean(plain.f1) if plain else None
+        means = [f'{statistics.mean(variant.metrics[metric]):.4f}' for metric in _METRICS]
+        table.add_row(
+            name,
+            means[0],
+            '-' if change is None or variant is plain else f'{change:+.4f}',
+            *means[1:],
+            f'{variant.parameters:,}',
+            f'{variant.milliseconds:.1f}',
+        )
+    table.caption = _verdict(results)
+    return table
+
+
+def plot_ablation(results: Mapping[str, Variant]) -> Figure:
+    """Slot F1 against time: each seed a dot, their mean a circle.
+
+    Args:
+        results: As of :func:`ablate_attention`.
+
+    Returns:
+        The figure.
+    """
+    figure, (axes,) = new_figure()
+    for name, variant in results.items():
+        colour = GREY if variant.layer is None else BLUE
+        mean = statistics.mean(variant.f1)
+        axes.scatter([variant.milliseconds] * len(variant.f1), variant.f1, s=9, color=colour)
+        axes.scatter([variant.milliseconds], [mean], s=70, facecolors='none', edgecolors=colour)
+        position = (variant.milliseconds, mean)
+        axes.annotate(name, position, xytext=(7, 4), textcoords='offset points', fontsize=9)
+    axes.margins(0.15)
+    label_axes(axes, 'Attention between backbone and neck', 'Forward pass (ms)', 'Slot F1')
+    return figure
+
+
+def _layer(name: str) -> str | None:
+    layer = VARIANTS.get(name, name)
+    if layer is not None and MODELS.get(layer) is None:
+        guess = did_you_mean(name, VARIANTS)
+        raise ValueError(
+            f'Unknown variant {name!r}{guess}: expected one of {", ".join(VARIANTS)}, or a registered '
+            'attention layer.'
+        )
+    return layer
+
+
+def _budget(epochs: int, images: int | None) -> dict[str, Any]:
+    options = {
+        'train_cfg.max_epochs': epochs,
+        'train_cfg.val_interval': epochs,
+        'param_scheduler.1.T_max': epochs,
+        'param_scheduler.1.end': epochs,
+    }
+    return options if images is None else {**options, 'train_dataloader.dataset.indices': images}
+
+
+def _config(layer: str | None) -> tuple[str, dict[str, str]]:
+    if layer is None:
+        return 'ext/psd_yolo.py', {}
+    return 'ext/psd_yolo_attention.py', {'model.neck.0.attention.type': layer}
+
+
+def _trained(folder: Path, layer: str | None, options: dict[str, Any]) -> dict[str, float]:
+    """Metrics of a training with these options, which is done where it has not been."""
+    config, choice = _config(layer)
+    key = {'layer': layer, **options}
+    if (folder / _RESULT).is_file():
+        result = parse_json(folder / _RESULT)
+        if result['key'] != json.loads(json.dumps(key)):
+            raise ValueError(
+                f'{folder} holds a training with another budget or other options: choose another '
+                'output folder, or remove it.'
+            )
+        return result['metrics']
+    options = {**options, **choice}
+    train(config, work_dir=str(folder), resume='auto', cfg_options=options)
+    checkpoint = find_latest_checkpoint(str(folder))
+    found = evaluate(config, checkpoint, work_dir=str(folder), cfg_options=options)
+    metrics = {name: float(found[name]) for name in _METRICS}
+    write_whole(folder / _RESULT, json.dumps({'key': key, 'metrics': metrics}))
+    return metrics
+
+
+@torch.no_grad()
+def _measure(results: Mapping[str, Variant], options: Mapping[str, Any], rounds: int = 5) -> None:
+    """Parameters and times; round after round, so that a busy moment does not hit one variant."""
+    models = {}
+    for name, variant in results.items():
+        config, choice = _config(variant.layer)
+        cfg = load_config(config, {**options, **choice})
+        models[name] = _build(cfg)
+        variant.parameters = sum(p.numel() for p in models[name].parameters())
+    width, height = cfg.image_size
+    image = torch.randn(1, 3, height, width).contiguous(memory_format=torch.channels_last)
+    times = {name: [] for name in models}
+    for _ in range(rounds):
+        for name, model in models.items():
+            times[name].append(median_seconds(lambda m=model: m(image, mode='tensor'), repeats=9))
+    for name, variant in results.items():
+        variant.milliseconds = min(times[name]) * 1e3
+
+
+def _build(cfg: Config) -> torch.nn.Module:
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return MODELS.build(cfg.model).eval().to(memory_format=torch.channels_last)
+
+
+def _verdict(results: Mapping[str, Variant]) -> str:
+    spread = max(max(variant.f1) - min(variant.f1) for variant in results.values())
+    seeds = len(next(iter(results.values())).f1)
+    if seeds < 2:
+        return 'One seed: how much of a change is chance is unknown.'
+    return f'{seeds} seeds; between seeds alone slot F1 moves by up to {spread:.4f}.'
