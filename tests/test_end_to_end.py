@@ -13,8 +13,9 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
-from mmdet_ext.apis.inference import find_images, load_model, predict
+from mmdet_ext.apis import ParkingSlotInferencer
 from mmdet_ext.datasets.formats.convert import convert
+from mmdet_ext.datasets.formats.parking_slot_coco import read_parking_slot_coco
 from mmdet_ext.datasets.surround_view.dataset import make_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,11 @@ METRICS = [
     'point/threshold',
     'coco/bbox_mAP',
 ]
+POINT_KEYS = ('points', 'directions', 'shapes')
+
+
+def assert_close(ours, theirs):
+    torch.testing.assert_close(torch.from_numpy(ours), theirs, atol=1e-3, rtol=1e-3)
 
 
 def tool(name, *args):
@@ -117,7 +123,7 @@ def test_testing_prints_the_promised_metrics_and_draws(scenes, trained, tmp_path
     assert {'pred_instances', 'pred_marking_points'} <= set(predictions[0])
     pictures = sorted(tmp_path.glob('*/pictures/*.jpg'))
     assert len(pictures) == 4
-    assert cv2.imread(str(pictures[0])).shape == (128, 256, 3)
+    assert cv2.imread(str(pictures[0])).shape == (288, 524, 3)
 
 
 def test_test_time_augmentation_is_evaluated_like_plain_predictions(scenes, trained, tmp_path):
@@ -143,23 +149,22 @@ def test_inference_on_files_agrees_with_testing(scenes, trained, tmp_path):
         f"_base_ = '{base}'\ntest_pipeline = _base_.test_pipeline\n"
         'test_pipeline[2].size = (128, 128)\n'
     )
-    model, cfg = load_model(str(config), str(checkpoint))
-    images = find_images(scenes / 'val')
-    assert [path.name for path in images] == [f'{i:06d}.jpg' for i in range(4)]
-    samples = list(predict(model, cfg, images, batch_size=3))
-    for sample, tested in zip(samples, pickle.loads(out.read_bytes()), strict=True):
-        for kind in ('pred_instances', 'pred_marking_points'):
-            for key, value in tested[kind].items():
-                torch.testing.assert_close(sample.get(kind)[key], value, atol=1e-3, rtol=1e-3)
-    tool('infer', scenes / 'val', config, checkpoint, '--out-dir', tmp_path / 'pictures')
-    assert len(list((tmp_path / 'pictures').glob('*.jpg'))) == 4
-
-
-def test_a_folder_without_images_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='has no image in it'):
-        find_images(tmp_path)
-    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
-        find_images(tmp_path / 'nowhere')
+    inferencer = ParkingSlotInferencer(str(config), str(checkpoint), device='cpu')
+    got = inferencer(str(scenes / 'val'), batch_size=3, score_thr=0)
+    assert got['names'] == [f'{i:06d}.jpg' for i in range(4)]
+    for found, tested in zip(got['predictions'], pickle.loads(out.read_bytes()), strict=True):
+        slots, points = tested['pred_instances'], tested['pred_marking_points']
+        for key in ('corners', 'labels', 'scores', 'occupied_scores'):
+            assert_close(getattr(found, key), slots[key])
+        for key, theirs in (('point_scores', 'scores'), *zip(*2 * [POINT_KEYS], strict=True)):
+            assert_close(getattr(found, key), points[theirs])
+    tool('infer', scenes / 'val.json', '--checkpoint', checkpoint, '--out-dir', tmp_path / 'found')
+    assert len(list((tmp_path / 'found/pictures/val').glob('*.jpg'))) == 4
+    written = read_parking_slot_coco(tmp_path / 'found/predictions.json').images
+    assert [image.metres_per_pixel for image in written] == [
+        image.metres_per_pixel for image in read_parking_slot_coco(scenes / 'val.json').images
+    ]
+    assert written[0].metres_per_pixel > 0
 
 
 @pytest.fixture

@@ -1,48 +1,75 @@
-"""Draw the slots and marking points that a checkpoint finds in images."""
+"""Find parking slots (or the boxes of any detector of mmdet), draw them, and list them in JSON and CSV.
+
+infer.py INPUT                   with the checkpoint that comes with the package
+infer.py INPUT --checkpoint C    with its own config
+infer.py INPUT --config F --checkpoint C
+
+INPUT: images; folders, with their sub-folders; globs; a list (.txt); labels in parking-slot COCO (.json);
+videos; the number of a camera; the address of a stream (rtsp://, http://).
+"""
 
 import argparse
-from pathlib import Path
+import sys
 
 from mmdet_ext.utils.errors import clear_errors
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', help='image, or folder of images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='what to look at, see above')
+    parser.add_argument('--config', help='config file (default: the one in the checkpoint)')
+    parser.add_argument('--checkpoint', help='(default: the one that comes with the package)')
     parser.add_argument('--out-dir', default='work_dirs/infer', help='(default: %(default)s)')
-    parser.add_argument('--score-thr', type=float, default=0.4, help='(default: %(default)s)')
-    parser.add_argument('--batch-size', type=int, default=8, help='(default: %(default)s)')
-    parser.add_argument('--device', default='cpu', help='(default: %(default)s)')
+    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU if there is one)')
+    parser.add_argument(
+        '--amp', action='store_true', help='half precision, where the device does that fast'
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.4,
+        help='leave out what scores less (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images at a time (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--metres-per-pixel', type=float, help='of images whose labels (.json) do not tell'
+    )
+    parser.add_argument('--fps', type=float, help='of videos written (default: as their source)')
+    parser.add_argument('--max-frames', type=int, help='look at no more images or frames')
+    parser.add_argument('--no-pictures', action='store_true', help='write JSON and CSV alone')
+    parser.add_argument('--show', action='store_true', help='open a window for each picture, too')
+    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str]) -> None:
     args = parse_args(argv)
-    with clear_errors():
-        from mmcv import imread  # noqa: PLC0415 (--help answers at once)
-        from rich.progress import track  # noqa: PLC0415
+    with clear_errors(args.traceback):
+        from mmdet_ext.apis.infer import infer  # noqa: PLC0415 (--help answers at once)
 
-        from mmdet_ext.apis.inference import find_images, load_model, predict  # noqa: PLC0415
-        from mmdet_ext.visualization import ParkingSlotVisualizer  # noqa: PLC0415
-
-        images = find_images(args.source)
-        model, cfg = load_model(args.config, args.checkpoint, args.device)
-        visualizer = ParkingSlotVisualizer(name='infer')
-        samples = predict(model, cfg, images, args.batch_size)
-        for i, (path, sample) in enumerate(
-            zip(images, track(samples, 'predicting', len(images)), strict=True)
-        ):
-            visualizer.add_datasample(
-                path.name,
-                imread(str(path), channel_order='rgb'),
-                sample,
-                pred_score_thr=args.score_thr,
-                out_file=str(Path(args.out_dir) / f'{i:06d}_{path.stem}.jpg'),
-            )
-    print(f'{len(images)} pictures written to {args.out_dir}')
+        done = infer(
+            args.inputs,
+            args.config,
+            args.checkpoint,
+            out_dir=args.out_dir,
+            device=args.device,
+            amp=args.amp,
+            score_thr=args.score_thr,
+            batch_size=args.batch_size,
+            metres_per_pixel=args.metres_per_pixel,
+            fps=args.fps,
+            max_frames=args.max_frames,
+            pictures=not args.no_pictures,
+            show=args.show,
+        )
+    print(*done.lines(), f'written to {args.out_dir}', sep='\n')
+    if done.stopped_by:
+        raise SystemExit(128 + done.stopped_by)  # as a shell reports it
 
 
 if __name__ == '__main__':
-    main()
+    main(sys.argv[1:])
