@@ -400,6 +400,8 @@ def _damaged(entry: _Entry, video: Video, index: int) -> Frame:
 
 
 def _too_short(entry: _Entry, read: int, announced: int) -> str:
+    if not read:
+        return f'{_shown(entry.location)} gives not a single frame: see whether it plays elsewhere.'
     of_all = f' of the {announced} that it announces' if announced else ''
     return f'{_shown(entry.location)} ended after {read} frames{of_all}: copy or record it again.'
 

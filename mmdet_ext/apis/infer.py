@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.visualization import Visualizer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmdet_ext.apis.frame_sources import FrameSource, Location, load_or_reason, open_frames
-from mmdet_ext.apis.inferencer import SCORE_THRESHOLD, ParkingSlotInferencer
+from mmdet_ext.apis.inferencer import SCORE_THRESHOLD, ParkingSlotInferencer, Window
 from mmdet_ext.apis.prediction_writers import InferredFrame, PredictionOutputs
 from mmdet_ext.apis.torch_engine import TorchEngine, find_model, usable_device
 from mmdet_ext.models.detectors import ParkingSlotDetector
@@ -62,10 +60,10 @@ class Inferred:
         of_all = '' if self.total is None else f' of {self.total}'
         if self.stopped_by:
             lines.append(f'stopped by {self.stopped_by.name} after {self.frames}{of_all} images')
-        skipped = f', {len(self.skipped)} skipped' if self.skipped else ''
+        skipped = f' ({len(self.skipped)} skipped)' if self.skipped else ''
         rate = self.frames / max(self.seconds, 1e-9)
         lines.append(
-            f'{self.found} {self.kind} in {self.frames} images{skipped}, {rate:.1f} images/s'
+            f'images: {self.frames}{skipped}, {self.kind}: {self.found}, {rate:.1f} images/s'
         )
         return lines
 
@@ -89,7 +87,8 @@ def infer(
     """Look at everything there is and write what is found; see :class:`PredictionOutputs`.
 
     Ctrl-C and SIGTERM finish the frames underway and all files; a second one acts at once. A detector
-    that is none of parking slots is run by mmdet's ``DetInferencer``, on images alone.
+    that is none of parking slots is run by mmdet's ``DetInferencer`` frame by frame; of the options it
+    follows ``device``, ``score_thr`` and ``max_frames``.
 
     Args:
         inputs: See :func:`~mmdet_ext.apis.frame_sources.open_frames`.
@@ -114,8 +113,7 @@ def infer(
         ValueError: An option does not fit, or not a single frame could be read.
         OSError: The folder cannot be written to.
     """
-    if show:
-        _require_display(out_dir)
+    window = Window() if show else None
     source = open_frames(inputs, out_dir)
     cfg, checkpoint = find_model(config, checkpoint)
     if not finds_parking_slots(cfg):
@@ -123,7 +121,7 @@ def infer(
         return _with_something(done)
     inferencer = ParkingSlotInferencer(engine=TorchEngine.load(cfg, checkpoint, device, amp))
     info = dict(description=f'predictions of {checkpoint}', score_threshold=score_thr)
-    done, window = _begun(source, max_frames, 'slots'), Visualizer() if show else None
+    done = _begun(source, max_frames, 'slots')
     with _watched(done, out_dir, inferencer.engine.classes, info, fps) as (outputs, stop, advance):
         for frame in inferencer.stream(
             source,
@@ -137,7 +135,7 @@ def infer(
             stop=stop,
         ):
             if window is not None:
-                _show(window, frame)
+                window.show(frame)
             if pictures:
                 outputs.add_to_video(frame)
             outputs.add(frame)
@@ -160,13 +158,6 @@ def finds_parking_slots(cfg: Config) -> bool:
     return kind is None or issubclass(
         kind, ParkingSlotDetector
     )  # of the unknown we give an account
-
-
-def _require_display(out_dir: str) -> None:
-    if plt.get_backend().lower() == 'agg':  # what matplotlib takes where it finds no display
-        raise ValueError(
-            f'show needs a display, and there is none here: leave it out and look into {out_dir}.'
-        )
 
 
 def _begun(source: FrameSource, max_frames: int | None, kind: str) -> Inferred:
@@ -247,14 +238,6 @@ def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task('', total=total, rate='')
         yield lambda done: bar.update(task, completed=done, rate=rate(done))
-
-
-def _show(window: Visualizer, frame: InferredFrame) -> None:
-    """Show a picture until the space bar is pressed, a frame of a video for a moment."""
-    if frame.video is None:
-        window.show(frame.picture, win_name=frame.name)
-    else:
-        window.show(frame.picture, win_name=frame.video.name, wait_time=0.001)
 
 
 def _infer_with_mmdet(

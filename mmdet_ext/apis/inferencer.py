@@ -8,7 +8,9 @@ from itertools import islice
 from typing import Any
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
+from mmengine.visualization import Visualizer
 
 from mmdet_ext.apis.frame_sources import (
     Frame,
@@ -70,6 +72,7 @@ class ParkingSlotInferencer:
         metres_per_pixel: float | None = None,
         out_dir: str | None = None,
         return_vis: bool = False,
+        show: bool = False,
     ) -> dict[str, Any]:
         """Look at everything and keep the results; for a long video :meth:`stream` is the better one.
 
@@ -80,6 +83,7 @@ class ParkingSlotInferencer:
             metres_per_pixel: Ground resolution where the inputs do not know theirs.
             out_dir: A folder to write to, as :class:`PredictionOutputs` says.
             return_vis: Return pictures, too.
+            show: Open a :class:`Window` for each picture.
 
         Returns:
             ``names`` of the frames, their ``predictions`` (:class:`ParkingSlotPredictions`),
@@ -88,10 +92,11 @@ class ParkingSlotInferencer:
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: An option is out of range.
+            ValueError: An option is out of range, or ``show`` finds no display.
             OSError: Something cannot be written.
         """
         skipped: dict[str, str] = {}
+        window = Window() if show else None
         source = open_frames(inputs, out_dir)
         options = dict(score_thr=score_thr, metres_per_pixel=metres_per_pixel)
         outputs = None if out_dir is None else PredictionOutputs(out_dir, self.engine.classes)
@@ -100,7 +105,7 @@ class ParkingSlotInferencer:
             for frame in self.stream(
                 source,
                 batch_size=batch_size,
-                draw=return_vis or outputs is not None,
+                draw=return_vis or show or outputs is not None,
                 on_skip=skipped.__setitem__,
                 on_frame=outputs and outputs.write_picture,
                 **options,
@@ -108,6 +113,8 @@ class ParkingSlotInferencer:
                 if outputs is not None:
                     outputs.add_to_video(frame)
                     outputs.add(frame)
+                if window is not None:
+                    window.show(frame)
                 results['names'].append(frame.name)
                 results['predictions'].append(frame.predictions)
                 if return_vis:
@@ -205,6 +212,28 @@ class ParkingSlotInferencer:
     ) -> np.ndarray:
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         return draw_predictions(rgb, predictions, self.engine.classes, self.engine.palette, scale)
+
+
+class Window:
+    """Shows pictures one after the other.
+
+    Raises:
+        ValueError: There is no display.
+    """
+
+    def __init__(self) -> None:
+        if plt.get_backend().lower() == 'agg':  # what matplotlib takes where it finds no display
+            raise ValueError(
+                'show needs a display, and there is none here: leave it out and look at the files.'
+            )
+        self._visualizer = Visualizer()
+
+    def show(self, frame: InferredFrame) -> None:
+        """Show an image until the space bar is pressed, a frame of a video for a moment."""
+        if frame.video is None:
+            self._visualizer.show(frame.picture, win_name=frame.name)
+        else:
+            self._visualizer.show(frame.picture, win_name=frame.video.name, wait_time=0.001)
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

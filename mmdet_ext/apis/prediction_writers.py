@@ -13,6 +13,7 @@ from typing import IO
 
 import cv2
 import numpy as np
+import shapely
 
 from mmdet_ext.apis.frame_sources import Video
 from mmdet_ext.datasets.formats.parking_slot_coco import HIDDEN, KEYPOINTS, LABEL_KINDS, VISIBLE
@@ -365,7 +366,10 @@ def slot_entries(frame: InferredFrame) -> Iterator[dict]:
     flags = np.where(inside, VISIBLE, HIDDEN)
     columns = {
         'category_id': (found.labels + 1).tolist(),
-        'keypoints': np.dstack([corners.round(3), flags]).reshape(-1, 12).tolist(),
+        'keypoints': [
+            [number for (x, y), flag in zip(quad, seen, strict=True) for number in (x, y, flag)]
+            for quad, seen in zip(corners.round(3).tolist(), flags.tolist(), strict=True)
+        ],
         **_visible_parts(corners, width, height),
         'score': found.scores.astype(np.float64).round(5).tolist(),
         'occupied': (found.occupied_scores >= 0.5).tolist(),
@@ -381,16 +385,19 @@ def slot_entries(frame: InferredFrame) -> Iterator[dict]:
 
 def _visible_parts(corners: np.ndarray, width: int, height: int) -> dict[str, list]:
     """What COCO wants of the parts of slots inside the image, empty where there is none."""
-    image = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    parts = {'segmentation': [], 'bbox': [], 'area': []}
-    for quad in corners.astype(np.float32):
-        area, outline = cv2.intersectConvexConvex(quad, image)  # a tenth of what shapely takes
-        outline = np.zeros((0, 2)) if not area else outline[:, 0].astype(np.float64).round(3)
-        low, high = (outline.min(0), outline.max(0)) if area else np.zeros((2, 2))
-        parts['segmentation'].append([outline.ravel().tolist()] if area else [])
-        parts['bbox'].append([*low.tolist(), *(high - low).round(3).tolist()])
-        parts['area'].append(round(area, 2))
-    return parts
+    whole = shapely.buffer(shapely.polygons(corners), 0)  # valid, should its sides cross
+    visible = shapely.intersection(whole, shapely.box(0, 0, width, height))
+    boxes = np.nan_to_num(shapely.bounds(visible))
+    boxes[:, 2:] -= boxes[:, :2]
+    outlines = [[] for _ in corners]
+    for part, slot in zip(*shapely.get_parts(visible, return_index=True), strict=True):
+        if shapely.area(part):
+            outlines[slot].append(shapely.get_coordinates(part)[:-1].round(3).ravel().tolist())
+    return {
+        'segmentation': outlines,
+        'bbox': boxes.round(3).tolist(),
+        'area': shapely.area(visible).round(2).tolist(),
+    }
 
 
 def point_entries(frame: InferredFrame) -> Iterator[dict]:

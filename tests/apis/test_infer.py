@@ -19,6 +19,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from rich.console import Console
 
 from mmdet_ext.apis import infer as infer_module
+from mmdet_ext.apis import inferencer
 from mmdet_ext.apis.infer import Inferred, finds_parking_slots, infer
 from mmdet_ext.apis.torch_engine import TorchEngine
 from mmdet_ext.structures.predictions import ParkingSlotPredictions
@@ -130,7 +131,7 @@ def test_broken_images_are_skipped_counted_and_named_and_the_rest_is_done(engine
         f'skipped: 1.png: {folder}/1.png (50 bytes) is truncated: copy the file again.',
         f'skipped: 3.jpg: {folder}/3.jpg (0 bytes) cannot be decoded as an image: copy the file again.',
     ]
-    assert re.fullmatch(r'2 slots in 2 images, 2 skipped, [\d.]+ images/s', last)
+    assert re.fullmatch(r'images: 2 \(2 skipped\), slots: 2, [\d.]+ images/s', last)
     assert sorted(os.listdir('out/pictures')) == ['0.png', '2.png']
     content = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert [image['file_name'] for image in content['images']] == ['0.png', '2.png']
@@ -248,16 +249,16 @@ def test_in_a_terminal_progress_is_a_bar_with_the_rate(engine, tmp_path, monkeyp
 
 
 def test_showing_needs_a_display_and_says_so_first(engine, monkeypatch):
-    monkeypatch.setattr(infer_module.plt, 'get_backend', lambda: 'agg')
+    monkeypatch.setattr(inferencer.plt, 'get_backend', lambda: 'agg')
     with pytest.raises(ValueError, match='show needs a display, and there is none here'):
         infer('nowhere.jpg', show=True)
 
 
 def test_pictures_are_shown_until_a_key_and_frames_for_a_moment(engine, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(infer_module.plt, 'get_backend', lambda: 'qtagg')
+    monkeypatch.setattr(inferencer.plt, 'get_backend', lambda: 'qtagg')
     show = lambda self, image, **options: shown.append(options)  # noqa: E731 (a method)
-    monkeypatch.setattr(infer_module.Visualizer, 'show', show)
+    monkeypatch.setattr(inferencer.Visualizer, 'show', show)
     write_images(tmp_path / 'in', 50)
     write_video(tmp_path / 'in/clip.mp4', 2)
     infer('in', out_dir='out', show=True)
@@ -274,7 +275,7 @@ def test_a_detector_of_anything_else_is_run_by_mmdet(tmp_path, monkeypatch):
     meta = dict(dataset_meta=dict(classes=('car', 'van'), palette=[(9, 9, 9), (8, 8, 8)]))
     torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta=meta), 'stock.pth')
     write_images(tmp_path / 'in', 50)
-    write_images(tmp_path / 'in/sub', 60)
+    write_images(tmp_path / 'in/sub', (200, 100, 50))  # BGR
     (tmp_path / 'in/broken.png').touch()
     write_video(tmp_path / 'in/clip.mp4', 2)
     done = infer('in', 'stock.py', 'stock.pth', out_dir='out', score_thr=0, device='cpu')
@@ -282,7 +283,9 @@ def test_a_detector_of_anything_else_is_run_by_mmdet(tmp_path, monkeypatch):
     content = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert list(content) == ['0.png', 'clip.mp4/000000', 'clip.mp4/000001', 'sub/0.png']
     assert done.found == sum(len(each['bboxes']) for each in content.values()) > 0
-    assert cv2.imread('out/pictures/sub/0.png').shape == (40, 40, 3)
+    drawn = cv2.imread('out/pictures/sub/0.png')
+    assert drawn.shape == (40, 40, 3)
+    np.testing.assert_allclose(np.median(drawn, (0, 1)), (200, 100, 50), atol=60)
     assert frames_of('out/pictures/clip.mp4') == 2
     torch.save(dict(state_dict=dict(x=torch.zeros(1))), 'other.pth')
     with pytest.raises(ValueError, match='is of another architecture'):

@@ -60,7 +60,7 @@ def test_every_option_reaches_the_function(tool, monkeypatch, capsys):
     assert calls == [((['a.jpg', '0'], 'c.py', 'c.pth'), arguments)]
     *_, skipped, summary, where = capsys.readouterr().out.splitlines()
     assert skipped == 'skipped: a.jpg: it is torn.'
-    assert summary.startswith('21 slots in 7 images, 1 skipped, ')
+    assert summary.startswith('images: 7 (1 skipped), slots: 21, ')
     assert where == 'written to o'
 
 
@@ -76,7 +76,7 @@ def test_mistakes_get_one_sentence(tool, error_of, tmp_path, monkeypatch):
 def test_a_picture_is_done_with_the_config_in_the_checkpoint(tool, trained, error_of, capsys):
     cv2.imwrite('a.jpg', np.zeros((40, 60, 3), np.uint8))
     tool('infer').main(['a.jpg', '--checkpoint', trained, '--out-dir', 'out', '--device', 'cpu'])
-    assert 'slots in 1 images' in capsys.readouterr().out
+    assert 'images: 1, slots: ' in capsys.readouterr().out
     assert json.loads(Path('out/predictions.json').read_text())['images'] == [
         dict(id=0, file_name='a.jpg', width=60, height=40)
     ]
