@@ -11,6 +11,7 @@ videos; the number of a camera; the address of a stream (rtsp://, http://).
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_device_argument, add_traceback_argument
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -22,7 +23,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('--config', help='config file (default: the one in the checkpoint)')
     parser.add_argument('--checkpoint', help='(default: the one that comes with the package)')
     parser.add_argument('--out-dir', default='work_dirs/infer', help='(default: %(default)s)')
-    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU if there is one)')
+    add_device_argument(parser)
     parser.add_argument(
         '--amp', action='store_true', help='half precision, where the device does that fast'
     )
@@ -42,7 +43,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('--max-frames', type=int, help='look at no more images or frames')
     parser.add_argument('--no-pictures', action='store_true', help='write JSON and CSV alone')
     parser.add_argument('--show', action='store_true', help='open a window for each picture, too')
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

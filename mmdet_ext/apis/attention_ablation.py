@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import find_latest_checkpoint
 from rich.table import Table
 
 from mmdet_ext.apis.benchmark import median_seconds
+from mmdet_ext.apis.models import load_model
 from mmdet_ext.apis.run import evaluate, load_config, train
+from mmdet_ext.utils.configs import schedule_options
 from mmdet_ext.utils.errors import did_you_mean
 from mmdet_ext.utils.files import parse_json, write_whole
 from mmdet_ext.visualization.detection_plots import BLUE, GREY, label_axes, new_figure
@@ -162,12 +162,7 @@ def _layer(name: str) -> str | None:
 
 
 def _budget(epochs: int, images: int | None) -> dict[str, Any]:
-    options = {
-        'train_cfg.max_epochs': epochs,
-        'train_cfg.val_interval': epochs,
-        'param_scheduler.1.T_max': epochs,
-        'param_scheduler.1.end': epochs,
-    }
+    options = schedule_options(epochs)
     return options if images is None else {**options, 'train_dataloader.dataset.indices': images}
 
 
@@ -205,7 +200,7 @@ def _measure(results: Mapping[str, Variant], options: Mapping[str, Any], rounds:
     for name, variant in results.items():
         config, choice = _config(variant.layer)
         cfg = load_config(config, {**options, **choice})
-        models[name] = _build(cfg)
+        models[name] = load_model(cfg)[0].to(memory_format=torch.channels_last)
         variant.parameters = sum(p.numel() for p in models[name].parameters())
     width, height = cfg.image_size
     image = torch.randn(1, 3, height, width).contiguous(memory_format=torch.channels_last)
@@ -215,11 +210,6 @@ def _measure(results: Mapping[str, Variant], options: Mapping[str, Any], rounds:
             times[name].append(median_seconds(lambda m=model: m(image, mode='tensor'), repeats=9))
     for name, variant in results.items():
         variant.milliseconds = min(times[name]) * 1e3
-
-
-def _build(cfg: Config) -> torch.nn.Module:
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return MODELS.build(cfg.model).eval().to(memory_format=torch.channels_last)
 
 
 def _verdict(results: Mapping[str, Variant]) -> str:

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmdet_ext.apis.frame_sources import FrameSource, Location, load_or_reason, open_frames
 from mmdet_ext.apis.inferencer import SCORE_THRESHOLD, ParkingSlotInferencer, Window
+from mmdet_ext.apis.models import usable_device
 from mmdet_ext.apis.prediction_writers import InferredFrame, PredictionOutputs
-from mmdet_ext.apis.torch_engine import TorchEngine, find_model, usable_device
+from mmdet_ext.apis.torch_engine import TorchEngine, find_model
 from mmdet_ext.models.detectors import ParkingSlotDetector
 from mmdet_ext.utils.checkpoint import check_checkpoint
 from mmdet_ext.utils.files import write_whole
@@ -155,9 +156,8 @@ def finds_parking_slots(cfg: Config) -> bool:
         raise ValueError('the config has no `model`: name one that a detector was trained with.')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     kind = MODELS.get(cfg.model.type)
-    return kind is None or issubclass(
-        kind, ParkingSlotDetector
-    )  # of the unknown we give an account
+    # What is not registered is said when it is built.
+    return kind is None or issubclass(kind, ParkingSlotDetector)
 
 
 def _begun(source: FrameSource, max_frames: int | None, kind: str) -> Inferred:

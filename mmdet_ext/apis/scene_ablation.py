@@ -6,6 +6,7 @@ from typing import Any
 
 from mmdet_ext.apis.run import train
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
+from mmdet_ext.utils.configs import schedule_options
 
 CONFIG = 'ext/psd_yolo_sim_to_real.py'
 """Trains on synthetic strips and validates on real ones."""
@@ -110,8 +111,5 @@ def _options(data: Path, epochs: int) -> dict[str, Any]:
     return {
         'train_dataloader.dataset.data_root': f'{data}/',
         'synthetic_data': None,
-        'train_cfg.max_epochs': epochs,
-        'train_cfg.val_interval': epochs,
-        'param_scheduler.1.T_max': epochs,
-        'param_scheduler.1.end': epochs,
+        **schedule_options(epochs),
     }

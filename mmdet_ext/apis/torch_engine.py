@@ -11,21 +11,19 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
 from mmdet_ext.apis.fusion import fuse_conv_bn
+from mmdet_ext.apis.models import load_model, usable_device
 from mmdet_ext.apis.run import load_config
 from mmdet_ext.datasets.formats.parking_slot_coco import LABEL_KINDS
 from mmdet_ext.datasets.parking_slot_dataset import ParkingSlotDataset
 from mmdet_ext.engine.optimizers.bfloat16_optim_wrapper import has_native_bfloat16
 from mmdet_ext.structures.predictions import ParkingSlotPredictions
-from mmdet_ext.utils.checkpoint import check_checkpoint, read_checkpoint, require_checkpoint_file
+from mmdet_ext.utils.checkpoint import read_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.errors import explained_config_errors
 
 READY_CONFIG = 'ext/psd_yolo_ready.py'
@@ -120,27 +118,6 @@ def _is_plain(text: str) -> bool:
         return False
 
 
-def usable_device(name: str | None) -> torch.device:
-    """Check a device.
-
-    Args:
-        name: Such as ``cpu`` or ``cuda:0``; None takes a GPU if there is one.
-
-    Raises:
-        ValueError: It cannot be used here.
-    """
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        torch.empty(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).split('\n')[0].rstrip('.')
-        here = [f'cuda:{i}' for i in range(torch.cuda.device_count())]
-        raise ValueError(
-            f'the device {name} cannot be used ({reason}): name one of {", ".join(["cpu", *here])}.'
-        ) from error
-    return torch.device(name)
-
-
 class TorchEngine:
     """Runs a parking-slot detector on batches of images.
 
@@ -198,12 +175,8 @@ class TorchEngine:
             ValueError: The checkpoint does not fit, or the device cannot be used.
         """
         place = usable_device(device)
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
-        with explained_config_errors(cfg):
-            model = MODELS.build(cfg.model)
-        check_checkpoint(model, checkpoint)
-        saved = load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
-        return cls(model, cfg, saved.get('meta', {}).get('dataset_meta'), place, amp)
+        model, meta = load_model(cfg, checkpoint, place)
+        return cls(model, cfg, meta, place, amp)
 
     def prepare(self, image: np.ndarray) -> dict[str, Any]:
         """Make the network's input of an image; any thread may.

@@ -1,4 +1,4 @@
-"""Command-line arguments that training, testing and K-fold training share."""
+"""Command-line arguments that tools share."""
 
 import argparse
 import os
@@ -18,11 +18,16 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--work-dir``, ``--cfg-options`` and ``--traceback``."""
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser.add_argument(
         '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config>)'
     )
+    add_override_arguments(parser)
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options`` and ``--traceback``."""
+    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
+
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -30,9 +35,32 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override config values, e.g. train_cfg.max_epochs=3 model.neck.in_channels="[96,192]"',
     )
+    add_traceback_argument(parser)
+
+
+def add_traceback_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``."""
     parser.add_argument(
         '--traceback', action='store_true', help='show the whole traceback of an error'
     )
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``; None takes a GPU if there is one."""
+    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU if there is one)')
+
+
+def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what tools need that look at an image at some layers of a detector."""
+    parser.add_argument('image', metavar='IMAGE', help='image file')
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='trained with CONFIG')
+    parser.add_argument(
+        '--layers', nargs='+', default=(), metavar='NAME', help="(default: the neck's outputs)"
+    )
+    parser.add_argument('--list-layers', action='store_true', help='print them, and stop')
+    add_device_argument(parser)
+    add_override_arguments(parser)
 
 
 def parse_run_arguments(

@@ -38,6 +38,16 @@ def config_path(name: str) -> str:
     return str(path.resolve())
 
 
+def schedule_options(epochs: int) -> dict[str, int]:
+    """Options that train one of our configs for so many epochs and validate after the last."""
+    return {
+        'train_cfg.max_epochs': epochs,
+        'train_cfg.val_interval': epochs,
+        'param_scheduler.1.T_max': epochs,
+        'param_scheduler.1.end': epochs,
+    }
+
+
 def refuse_idle_options(cfg: Mapping, options: Mapping) -> None:
     """Refuse overrides of a config's variables, whose values were copied when the file was read.
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_device_argument
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -11,7 +12,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('folder', help='images, the more the better')
     parser.add_argument('--config', help='config file (default: the one in the checkpoint)')
     parser.add_argument('--checkpoint', help='(default: the one that comes with the package)')
-    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU if there is one)')
+    add_device_argument(parser)
     parser.add_argument('--amp', action='store_true', help='half precision')
     parser.add_argument(
         '--batch-size', type=int, default=8, help='images at a time (default: %(default)s)'

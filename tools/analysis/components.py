@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from mmdet_ext.utils.arguments import add_traceback_argument
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
@@ -21,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
     parser.add_argument('--json', metavar='FILE', help='to write everything to, exact')
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -8,22 +8,15 @@ featmap.py IMAGE CONFIG CHECKPOINT --list-layers       names for --layers
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_layer_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('image', metavar='IMAGE', help='image file')
-    parser.add_argument('config', metavar='CONFIG', help='config file')
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='trained with CONFIG')
-    parser.add_argument(
-        '--layers', nargs='+', default=(), metavar='NAME', help="(default: the neck's outputs)"
-    )
-    parser.add_argument('--list-layers', action='store_true', help='print them, and stop')
+    add_layer_arguments(parser)
     parser.add_argument(
         '--reduce',
         choices=('grid', 'mean', 'max', 'pca'),
@@ -39,15 +32,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='of a grid, those that vary most (default: %(default)s)',
     )
     parser.add_argument('--out-dir', default='work_dirs/featmap', help='(default: %(default)s)')
-    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU if there is one)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config',
-    )
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
 
 

@@ -8,13 +8,12 @@ import argparse
 import json
 import sys
 
+from mmdet_ext.utils.arguments import add_override_arguments
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint (default: random weights)')
@@ -42,14 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='images for the effective receptive field; 0 leaves it out (default: %(default)s)',
     )
     parser.add_argument('--json', metavar='FILE', help='to write everything to, exact')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config',
-    )
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+    add_override_arguments(parser)
     return parser.parse_args(argv)
 
 

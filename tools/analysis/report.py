@@ -5,6 +5,7 @@ Writes report.html (one file, nothing else needed), results.json, results.csv an
 
 import argparse
 
+from mmdet_ext.utils.arguments import add_traceback_argument
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -39,9 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='worst and best images in the gallery (default: 12)',
     )
     parser.add_argument('--title', default='Detection report', help='of the page')
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
+    add_traceback_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -9,12 +9,11 @@ browse.py CONFIG --repeat 4      one image 4 x 4 times through the whole pipelin
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_override_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,14 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sheet.add_argument('--columns', type=int, help='annotations in a row (default: what fits)')
     sheet.add_argument('--rows', type=int, help='on a sheet (default: what fits)')
     sheet.add_argument('--show', action='store_true', help='open a window for each sheet, too')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config',
-    )
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+    add_override_arguments(parser)
     return parser.parse_args(argv)
 
 

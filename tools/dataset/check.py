@@ -6,14 +6,13 @@ The exit code is 0 if training makes sense (warnings or none) and 1 if it does n
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_override_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 COLOURS = {'error': 'bold red', 'warning': 'yellow', 'note': 'dim'}
 
 
 def parse_args(argv):
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'annotations',
@@ -23,13 +22,6 @@ def parse_args(argv):
     )
     parser.add_argument('--config', help='config to compare the classes and heads with')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config values, as for training',
-    )
-    parser.add_argument(
         '--images',
         metavar='DIR|none',
         help='folder that file names are relative to; none: do not look at images '
@@ -37,9 +29,7 @@ def parse_args(argv):
     )
     parser.add_argument('--report', metavar='OUT', help='write a report, .html or .png')
     parser.add_argument('--workers', type=int, help='processes (default: one per core)')
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
+    add_override_arguments(parser)
     return parser.parse_args(argv)
 
 

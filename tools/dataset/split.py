@@ -8,6 +8,7 @@ train and val after tuning, list them under `datasets` of a `ConcatDataset` in t
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_traceback_argument
 from mmdet_ext.utils.errors import clear_errors
 
 BELONGS_TO = {
@@ -66,9 +67,7 @@ def parse_args(argv):
         '--cap', type=int, help='images per class of --resamples (default: as the rarest has)'
     )
     parser.add_argument('--seed', type=int, default=0, help='same seed, same split (default: 0)')
-    parser.add_argument(
-        '--traceback', action='store_true', help='show the whole traceback of an error'
-    )
+    add_traceback_argument(parser)
     args = parser.parse_args(argv)
     for option, modes in BELONGS_TO.items():
         if getattr(args, option) and not any(getattr(args, mode) for mode in modes):

@@ -10,18 +10,14 @@ from unittest import mock
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
 
+from mmdet_ext.apis.models import load_model, usable_device
 from mmdet_ext.apis.run import load_config
-from mmdet_ext.apis.torch_engine import usable_device
-from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.errors import explained_config_errors
 
 from .predictions import instances_of
@@ -79,18 +75,9 @@ def open_subject(
     """
     place = usable_device(device)
     cfg = load_config(config, cfg_options)
-    require_checkpoint_file(checkpoint)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with explained_config_errors(cfg):
-        model = MODELS.build(cfg.model)
-    check_checkpoint(model, checkpoint)
-    saved = load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
-    model.to(place).eval()
-    for module in model.modules():
-        if getattr(module, 'with_cp', False):
-            module.with_cp = False  # saves memory in training; cannot be differentiated by layer
+    model, meta = load_model(cfg, checkpoint, place)
     subject = load_subject(model, cfg, image)
-    subject.classes = saved.get('meta', {}).get('dataset_meta', {}).get('classes', ())
+    subject.classes = meta.get('classes', ())
     return model, subject
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 Method = tuple[nn.Module, str]
 UNCALLED = (nn.ModuleList, nn.ModuleDict)
@@ -49,17 +49,6 @@ def named_layers(model: nn.Module, depth: int) -> dict[str, nn.Module]:
         if name and (name.count('.') < depth or isinstance(layers.get(parent), UNCALLED)):
             layers[name] = module
     return layers
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """All tensors in nested lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return []
-    return [tensor for item in value for tensor in tensors_in(item)]
 
 
 class Stopwatch:

@@ -11,7 +11,7 @@ import torch
 from mmengine.analysis import FlopAnalyzer, parameter_count
 from torch import Tensor, nn
 
-from .calls import tensors_in
+from mmdet_ext.utils.tensors import tensors_in
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from .calls import tensors_in
+from mmdet_ext.utils.tensors import tensors_in
 
 ALLOCATED = 'allocated on the GPU, workspaces included'
 ALIVE = 'tensors alive at the same time, workspaces of the operators not included'

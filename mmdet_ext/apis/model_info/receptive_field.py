@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .calls import tensors_in, wrapped_methods
+from mmdet_ext.utils.tensors import tensors_in
+
+from .calls import wrapped_methods
 from .dependence import DependenceRecorder
 
 IN_EFFECT = 1 - 0.9545
@@ -107,7 +109,7 @@ def effective_receptive_fields(
     """
     gradients: dict[str, Tensor] = {}
     for image in inputs.split(1):
-        image = image.clone().requires_grad_()  # noqa: PLW2901
+        image = image.clone().requires_grad_()  # noqa: PLW2901 (the image, as something to differentiate by)
         units = _central_units(model, image, arguments)
         for stage, unit in units.items():
             if stage not in stages:

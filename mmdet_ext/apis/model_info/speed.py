@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from .calls import Stopwatch, named_layers, now_on, tensors_in, wrapped_methods
+from mmdet_ext.utils.tensors import tensors_in
+
+from .calls import Stopwatch, named_layers, now_on, wrapped_methods
 from .subject import Subject
 
 WARM_UP = 2

@@ -6,17 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
 
+from mmdet_ext.apis.models import device_problem, devices_here, load_model
 from mmdet_ext.apis.run import load_config
-from mmdet_ext.utils.checkpoint import check_checkpoint
-from mmdet_ext.utils.errors import explained_config_errors, sentence_of
+from mmdet_ext.utils.errors import sentence_of
 
 SIZE_KEYS = ('scale', 'size', 'img_scale', 'crop_size')
 
@@ -112,18 +108,11 @@ def load_subject(
     cfg = load_config(config, cfg_options)
     if 'model' not in cfg:
         raise ValueError(f'{config} has no `model`: name a config to train or test with.')
-    target = _device(device)
+    if device_problem(device):
+        raise ValueError(f'there is no device {device} here: choose {" or ".join(devices_here())}.')
     shape = shape or pipeline_shape(cfg, config)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with explained_config_errors(cfg):
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    if checkpoint:
-        check_checkpoint(model, checkpoint)
-        load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
-    for module in model.modules():
-        if getattr(module, 'with_cp', False):
-            module.with_cp = False  # only for training, and its recomputation would count twice
-    subject = Subject(model.to(target).eval(), shape)
+    model, _ = load_model(cfg, checkpoint, device)
+    subject = Subject(model, shape)
     _try(subject, config)
     return subject
 
@@ -156,18 +145,6 @@ def pipeline_shape(cfg: Config, name: str) -> tuple[int, int]:
         f'the test pipeline of {name} has no step with a size ({", ".join(SIZE_KEYS)}): give the '
         'shape of the images as --shape H W.'
     )
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()  # fails on a device that this machine does not have
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        usable = [f'cuda:{i}' for i in range(torch.cuda.device_count())]
-        raise ValueError(
-            f'there is no device {name} here: choose {" or ".join(["cpu", *usable])}.'
-        ) from error
-    return device
 
 
 @torch.no_grad()

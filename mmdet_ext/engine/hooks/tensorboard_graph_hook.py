@@ -3,7 +3,7 @@
 import copy
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -14,6 +14,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+
+from mmdet_ext.utils.tensors import tensors_in
 
 from .tensorboard_writer import tensorboard_writer
 
@@ -59,17 +61,7 @@ class _Forward(nn.Module):
         self.samples = samples
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        return _tensors(self.model(images, self.samples, mode='tensor'))
-
-
-def _tensors(outputs: Any) -> list[torch.Tensor]:
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    if isinstance(outputs, Mapping):
-        outputs = outputs.values()
-    if not isinstance(outputs, list | tuple | type({}.values())):
-        return []
-    return [tensor for output in outputs for tensor in _tensors(output)]
+        return tensors_in(self.model(images, self.samples, mode='tensor'))
 
 
 def _first_image(model: nn.Module, data_batch: dict) -> tuple[torch.Tensor, list | None]:
