@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from mmdet.registry import MODELS
-from mmengine.runner import find_latest_checkpoint
 from rich.table import Table
 
 from mmdet_ext.apis.benchmark import median_seconds
+from mmdet_ext.apis.equal_trainings import metrics_of_training, spread_between_seeds
 from mmdet_ext.apis.models import load_model
-from mmdet_ext.apis.run import evaluate, load_config, train
+from mmdet_ext.apis.run import load_config
 from mmdet_ext.utils.configs import schedule_options
 from mmdet_ext.utils.errors import did_you_mean
-from mmdet_ext.utils.files import parse_json, write_whole
+from mmdet_ext.utils.files import write_whole
 from mmdet_ext.visualization.detection_plots import BLUE, GREY, label_axes, new_figure
 
 VARIANTS = {
@@ -31,7 +31,6 @@ VARIANTS = {
 }
 """Registered layers by the name that a table gives them; any other registered layer works, too."""
 
-_RESULT = 'result.json'
 _METRICS = ('slot/f1', 'slot/ap', 'point/f1')
 
 
@@ -88,8 +87,9 @@ def ablate_attention(
     options = dict(cfg_options or {}) | _budget(epochs, images)
     for seed in seeds:  # outside, so that an interrupted ablation has compared all with few seeds
         for name, variant in results.items():
-            folder = out_dir / f'{name}_seed{seed}'
-            values = _trained(folder, variant.layer, {**options, 'randomness.seed': seed})
+            config, choice = _config(variant.layer)
+            choice = {**options, **choice, 'randomness.seed': seed}
+            values = metrics_of_training(config, out_dir / f'{name}_seed{seed}', choice)
             for metric in _METRICS:
                 variant.metrics[metric].append(values[metric])
     _measure(results, options)
@@ -124,7 +124,8 @@ def ablation_table(results: Mapping[str, Variant]) -> Table:
             f'{variant.parameters:,}',
             f'{variant.milliseconds:.1f}',
         )
-    table.caption = _verdict(results)
+    f1 = [variant.f1 for variant in results.values()]
+    table.caption = spread_between_seeds('slot F1', f1)
     return table
 
 
@@ -172,27 +173,6 @@ def _config(layer: str | None) -> tuple[str, dict[str, str]]:
     return 'ext/psd_yolo_attention.py', {'model.neck.0.attention.type': layer}
 
 
-def _trained(folder: Path, layer: str | None, options: dict[str, Any]) -> dict[str, float]:
-    """Metrics of a training with these options, which is done where it has not been."""
-    config, choice = _config(layer)
-    key = {'layer': layer, **options}
-    if (folder / _RESULT).is_file():
-        result = parse_json(folder / _RESULT)
-        if result['key'] != json.loads(json.dumps(key)):
-            raise ValueError(
-                f'{folder} holds a training with another budget or other options: choose another '
-                'output folder, or remove it.'
-            )
-        return result['metrics']
-    options = {**options, **choice}
-    train(config, work_dir=str(folder), resume='auto', cfg_options=options)
-    checkpoint = find_latest_checkpoint(str(folder))
-    found = evaluate(config, checkpoint, work_dir=str(folder), cfg_options=options)
-    metrics = {name: float(found[name]) for name in _METRICS}
-    write_whole(folder / _RESULT, json.dumps({'key': key, 'metrics': metrics}))
-    return metrics
-
-
 @torch.no_grad()
 def _measure(results: Mapping[str, Variant], options: Mapping[str, Any], rounds: int = 5) -> None:
     """Parameters and times; round after round, so that a busy moment does not hit one variant."""
@@ -210,11 +190,3 @@ def _measure(results: Mapping[str, Variant], options: Mapping[str, Any], rounds:
             times[name].append(median_seconds(lambda m=model: m(image, mode='tensor'), repeats=9))
     for name, variant in results.items():
         variant.milliseconds = min(times[name]) * 1e3
-
-
-def _verdict(results: Mapping[str, Variant]) -> str:
-    spread = max(max(variant.f1) - min(variant.f1) for variant in results.values())
-    seeds = len(next(iter(results.values())).f1)
-    if seeds < 2:
-        return 'One seed: how much of a change is chance is unknown.'
-    return f'{seeds} seeds; between seeds alone slot F1 moves by up to {spread:.4f}.'

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from mmdet_ext.apis import attention_ablation
+from mmdet_ext.apis import attention_ablation, equal_trainings
 from mmdet_ext.apis.attention_ablation import Variant, ablate_attention, ablation_table
 from mmdet_ext.apis.run import load_config
 
@@ -25,9 +25,9 @@ def trainings(monkeypatch):
         assert (config, kwargs['cfg_options']) == (calls[-1][0], calls[-1][1]['cfg_options'])
         return METRICS
 
-    monkeypatch.setattr(attention_ablation, 'train', train)
-    monkeypatch.setattr(attention_ablation, 'evaluate', evaluate)
-    monkeypatch.setattr(attention_ablation, 'find_latest_checkpoint', lambda folder: 'last.pth')
+    monkeypatch.setattr(equal_trainings, 'train', train)
+    monkeypatch.setattr(equal_trainings, 'evaluate', evaluate)
+    monkeypatch.setattr(equal_trainings, 'find_latest_checkpoint', lambda folder: 'last.pth')
     monkeypatch.setattr(attention_ablation, 'median_seconds', lambda call, repeats: 0.025)
     return calls
 

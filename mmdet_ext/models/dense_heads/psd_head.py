@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mmdet_ext.structures.marking_points import SHAPES, rotate_quarter, transform_directions
 from mmdet_ext.structures.slots import (
+    assemble_corners,
     clipped_boxes,
     separator,
     transform_corners,
@@ -73,6 +74,7 @@ class PSDHead(BaseDenseHead):
         loss_separator: Separator direction and logarithm of the depth.
         loss_type: Type of slots.
         loss_occupied: Occupancy of slots.
+        loss_corners: Corners of slots, in cells, such as ``PolygonGIoULoss``; none by default.
         norm_cfg: Normalisation of the convolutions.
         act_cfg: Activation of the convolutions.
         train_cfg: Unused; mmdet passes it.
@@ -102,6 +104,7 @@ class PSDHead(BaseDenseHead):
         loss_separator: dict = dict(type='SmoothL1Loss', beta=0.02, loss_weight=2.0),
         loss_type: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
         loss_occupied: dict = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+        loss_corners: dict | None = None,
         norm_cfg: dict = dict(type='BN'),
         act_cfg: dict = dict(type='SiLU', inplace=True),
         train_cfg: dict | None = None,
@@ -122,6 +125,7 @@ class PSDHead(BaseDenseHead):
         self.loss_separator = MODELS.build(loss_separator)
         self.loss_type = MODELS.build(loss_type)
         self.loss_occupied = MODELS.build(loss_occupied)
+        self.loss_corners = MODELS.build(loss_corners) if loss_corners else None
 
         def branch(out_channels: int, dilations: tuple[int, ...]) -> nn.Sequential:
             layers = [
@@ -259,7 +263,7 @@ class PSDHead(BaseDenseHead):
         half = (quads[:, 1] - quads[:, 0]) / (2 * ENTRANCE_UNIT)
         direction, depth = separator(quads)
         depth = (depth / ENTRANCE_UNIT).clamp(min=1e-3).log()
-        return {
+        losses = {
             'loss_slot_cls': self._confidence_loss(confidence, heat, labelled),
             'loss_slot_entrance': self.loss_entrance(
                 at(entrance), torch.cat([offset, half], -1), avg_factor=average
@@ -272,6 +276,10 @@ class PSDHead(BaseDenseHead):
             ),
             'loss_slot_occupied': self._occupancy_loss(occupied, corners, samples),
         }
+        if self.loss_corners:
+            predicted = _slot_corners(cell_centres(*size, maps)[cell], at(entrance), at(separating))
+            losses['loss_slot_corners'] = self.loss_corners(predicted, quads, avg_factor=average)
+        return losses
 
     def _occupancy_loss(self, logits: Tensor, corners: Tensor, samples: SampleList) -> Tensor:
         occupancy = _padded([sample.gt_instances.occupied for sample in samples])
@@ -359,6 +367,18 @@ class PSDHead(BaseDenseHead):
         slots = slots[inside.flatten(1).all(1)]
         slots.bboxes = clipped_boxes(slots.corners, width, height)
         return slots
+
+
+def _slot_corners(cells: Tensor, entrance: Tensor, separating: Tensor) -> Tensor:
+    """Corners ``(M, 4, 2)`` in cells that the slot branch predicts at cells, as decoded."""
+    offset, half = entrance.split(2, -1)
+    direction, depth = separating.split([2, 1], -1)
+    return assemble_corners(
+        cells + offset - half * ENTRANCE_UNIT,
+        cells + offset + half * ENTRANCE_UNIT,
+        F.normalize(direction, dim=-1),
+        depth.squeeze(-1).clamp(max=4).exp() * ENTRANCE_UNIT,
+    )
 
 
 def _padded(items: list[Tensor]) -> Tensor:
