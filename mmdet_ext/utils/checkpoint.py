@@ -7,11 +7,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from mmengine import fileio
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
 from mmdet_ext.utils.compat import load_weights_only
+from mmdet_ext.utils.state_dicts import StateDict, compare, weights_in
 
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 """Environment variable, torch's own: 1 lets checkpoints run code while they are loaded."""
@@ -38,41 +40,75 @@ def require_checkpoint_file(path: str) -> None:
     raise FileNotFoundError(f'the checkpoint {path} does not exist: {remedy}.')
 
 
-def read_checkpoint(path: str) -> Any:
+def read_checkpoint(path: str, allow_pickle: bool | None = None) -> Any:
     """Read a checkpoint onto the CPU without running any code in it.
 
     Args:
-        path: A checkpoint file, or any address that mmengine loads from.
+        path: A checkpoint file, of ``torch.save`` or ``.safetensors``, or any address that mmengine
+            loads from.
+        allow_pickle: Load a file that could run code all the same. By default :data:`TRUST` decides,
+            and the message says so.
 
     Returns:
         What was saved.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or needs classes that could run code; set :data:`TRUST` to
-            load such a file all the same.
+        ValueError: If it is damaged, or needs classes that could run code or are not installed.
+        ImportError: If it is of safetensors, which is not installed.
     """
     require_checkpoint_file(path)
+    trusted = allow_pickle or os.environ.get(TRUST, '').lower() in ('1', 'y', 'yes', 'true')
     try:
-        if os.environ.get(TRUST, '').lower() in ('1', 'y', 'yes', 'true'):
-            return _load_checkpoint(path, map_location='cpu')
-        if Path(path).is_file():
-            return load_weights_only(path)
-        if path.startswith(_MODEL_ZOOS):
-            return _load_checkpoint(path, map_location='cpu')
-        return load_weights_only(io.BytesIO(fileio.get(path)))
+        return _read(path, trusted)
+    except ModuleNotFoundError as error:
+        if path.endswith('.safetensors'):
+            raise
+        raise ValueError(
+            f'the checkpoint {path} needs the package `{error.name}` to load: install it, or save the '
+            '`state_dict()` of its model where it is installed.'
+        ) from error
     except Exception as error:  # torch raises half a dozen kinds for a damaged file
         needed = _NEEDED_CLASS.search(str(error)) if isinstance(error, UnpicklingError) else None
         if needed:
+            remedy = (
+                f'set {TRUST}=1'
+                if allow_pickle is None
+                else 'give `allow_pickle=True` (--allow-pickle)'
+            )
             raise ValueError(
                 f'the checkpoint {path} needs `{needed[1]}` to load, which could run code of whoever '
-                f'wrote it: if you trust where it comes from, set {TRUST}=1 and try again.'
+                f'wrote it: if you trust where it comes from, {remedy} and try again.'
             ) from error
         reason = str(error).strip().split('\n')[0] or type(error).__name__
+        writer = 'safetensors' if path.endswith('.safetensors') else 'torch.save'
         raise ValueError(
             f'{path} cannot be read as a checkpoint ({reason}): it is damaged or was not written by '
-            'torch.save.'
+            f'{writer}.'
         ) from error
+
+
+def _read(path: str, trusted: bool) -> Any:
+    is_file = Path(path).is_file()
+    if path.endswith('.safetensors'):
+        return _read_safetensors(Path(path).read_bytes() if is_file else fileio.get(path))
+    if path.startswith(_MODEL_ZOOS):
+        return _load_checkpoint(path, map_location='cpu')
+    file = path if is_file else io.BytesIO(fileio.get(path))
+    if trusted:
+        return torch.load(file, map_location='cpu', weights_only=False)
+    return load_weights_only(file)
+
+
+def _read_safetensors(content: bytes) -> StateDict:
+    try:
+        from safetensors.torch import load  # noqa: PLC0415 (only if there is such a file)
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            'a .safetensors file is read with safetensors, which is not installed: '
+            "pip install 'mmdet_ext[timm]' brings it."
+        ) from error
+    return load(content)
 
 
 def check_checkpoint(model: nn.Module, path: str, partial: bool = False) -> tuple[int, int]:
@@ -93,14 +129,11 @@ def check_checkpoint(model: nn.Module, path: str, partial: bool = False) -> tupl
     """
     saved, trained_as = _read_state_dict(path)
     wanted = model.state_dict()
-    matching = [key for key in wanted if key in saved and saved[key].shape == wanted[key].shape]
-    if len(matching) == len(wanted) == len(saved) or (partial and matching):
-        return len(matching), len(wanted)
+    fitting, misshapen, missing, foreign = compare(saved, wanted)
+    if len(fitting) == len(wanted) == len(saved) or (partial and fitting):
+        return len(fitting), len(wanted)
 
     differences = []
-    missing = [key for key in wanted if key not in saved]
-    unexpected = [key for key in saved if key not in wanted]
-    misshapen = [key for key in wanted if key in saved and key not in matching]
     if misshapen:
         key = misshapen[0]
         differences.append(
@@ -109,10 +142,10 @@ def check_checkpoint(model: nn.Module, path: str, partial: bool = False) -> tupl
         )
     if missing:
         differences.append(f'it lacks {_first(missing)}')
-    if unexpected:
-        differences.append(f'the model has no {_first(unexpected)}')
+    if foreign:
+        differences.append(f'the model has no {_first(foreign)}')
     raise ValueError(
-        f'the checkpoint {path} is of another architecture: {len(matching)} of the '
+        f'the checkpoint {path} is of another architecture: {len(fitting)} of the '
         f"model's {len(wanted)} parameters match, {', '.join(differences)}; use the config that it "
         f'was trained with{trained_as}.'
     )
@@ -125,13 +158,12 @@ def _first(keys: list[str]) -> str:
 def _read_state_dict(path: str) -> tuple[dict, str]:
     """Return the weights in a checkpoint, and `` (NAME)`` of the run that wrote it, if it says so."""
     checkpoint = read_checkpoint(path)
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     weights = {
         key.removeprefix('module.'): value
-        for key, value in weights.items()
-        if hasattr(value, 'shape')
+        for key, value in weights_in(checkpoint, ('state_dict',)).items()
     }
     if not weights:
         raise ValueError(f'{path} holds no weights: a checkpoint has them under `state_dict`.')
-    name = checkpoint.get('meta', {}).get('experiment_name')
+    meta = checkpoint.get('meta', {}) if isinstance(checkpoint, dict) else {}
+    name = meta.get('experiment_name')
     return weights, f' (the run {name})' if name else ''

@@ -20,6 +20,11 @@ class FusedAdamW(torch.optim.AdamW):
     def __init__(self, params, **kwargs) -> None:
         params = list(params)
         try:
-            super().__init__(params, fused=True, **kwargs)
+            super().__init__(_copied(params), fused=True, **kwargs)
         except RuntimeError:  # no fused kernel for these parameters
             super().__init__(params, **kwargs)
+
+
+def _copied(groups: list) -> list:
+    """Groups that torch may write its defaults into without our knowing."""
+    return [dict(group) if isinstance(group, dict) else group for group in groups]

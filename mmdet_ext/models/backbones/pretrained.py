@@ -4,11 +4,10 @@ import logging
 from collections.abc import Callable
 
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import nn
 
 from mmdet_ext.utils.checkpoint import read_checkpoint
-
-StateDict = dict[str, Tensor]
+from mmdet_ext.utils.state_dicts import StateDict, compare, is_counter, weights_in
 
 
 def pretrained_cfg(module: nn.Module) -> dict | None:
@@ -31,12 +30,7 @@ def read_weights(path: str, prefix: str | None = None) -> StateDict:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint or has nothing under the prefix.
     """
-    checkpoint = read_checkpoint(path)
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
-    content = checkpoint.items() if isinstance(checkpoint, dict) else ()
-    weights = {key: value for key, value in content if isinstance(value, Tensor)}
+    weights = weights_in(read_checkpoint(path), ('state_dict', 'model'))
     prefix = prefix.rstrip('.') + '.' if prefix else ''
     chosen = {key[len(prefix) :]: v for key, v in weights.items() if key.startswith(prefix)}
     if not chosen:
@@ -64,11 +58,8 @@ def load_weights(
         ValueError: If the weights are of another network.
     """
     wanted = module.state_dict()
-    # Counters that old files lack and nothing but a momentum of None reads.
-    needed = [key for key in wanted if not key.endswith('num_batches_tracked')]
-    fitting = [key for key in needed if key in weights and weights[key].shape == wanted[key].shape]
-    missing = [key for key in needed if key not in weights]
-    misshapen = [key for key in needed if key in weights and key not in fitting]
+    needed = {key: value for key, value in wanted.items() if not is_counter(key)}
+    fitting, misshapen, missing, _ = compare(weights, needed)
     foreign = [key for key in weights if key not in wanted and not ignored(key)]
     if misshapen or missing or foreign:
         key = (misshapen or missing or foreign)[0]
