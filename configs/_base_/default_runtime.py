@@ -7,13 +7,15 @@ custom_imports = dict(imports=['mmdet_ext'], allow_failed_imports=False)
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='slot/f1', rule='greater'
+    checkpoint=dict(  # whole or not there, and resumed from exactly
+        type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best='slot/f1', rule='greater'
     ),
     visualization=dict(type='ParkingSlotVisualizationHook'),
 )
 custom_hooks = [
     dict(type='ClassCheckHook'),
+    dict(type='SampleSeedHook'),  # augmentation does not depend on the workers
+    dict(type='InterruptHook'),  # Ctrl-C and SIGTERM save a checkpoint
     dict(type='ChannelsLastHook'),  # a third faster on CPU, needed for tensor cores on GPU
     dict(type='ProgressBarHook'),  # in a terminal; elsewhere the lines of LoggerHook
     dict(type='TrainingCurvesHook'),  # results.csv and results.png in the work folder

@@ -1,5 +1,6 @@
 """Training and testing from a config: what ``tools/train.py`` and ``tools/test.py`` do."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,17 @@ from mmdet_ext.apis.fusion import FuseConvBNHook
 from mmdet_ext.apis.report import make_report, report_source
 from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
+from mmdet_ext.engine.hooks import InterruptHook
 from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
+from mmdet_ext.engine.optimizers.learning_rate_scaling import count_accumulation
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
+from mmdet_ext.utils.checkpoint_files import find_intact_checkpoint
 from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
 from mmdet_ext.utils.dist import cpu_process_group
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
+from mmdet_ext.utils.files import write_whole
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def load_config(
@@ -80,7 +87,7 @@ def train(
         work_dir: See :func:`load_config`, as for ``cfg_options`` and ``launcher``.
         amp: Use mixed precision: float16 on a GPU, bfloat16 on the CPU.
         auto_scale_lr: Scale the learning rate from the config's ``base_batch_size`` to the batch
-            size of this run.
+            size of this run, in which accumulated batches count as one.
         resume: A checkpoint to go on from, or ``auto`` for the latest one in the work folder.
         cfg_options: Values that override the config's.
         launcher: How the processes were started.
@@ -105,17 +112,19 @@ def train(
                 'rate was chosen for.'
             )
         cfg.auto_scale_lr.enable = True
-    if resume:
-        cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else resume
+    _check_work_dir(cfg.work_dir)
+    passed_over = _resume_from(cfg, resume) if resume else []
     if cfg.get('load_from'):
         require_checkpoint_file(cfg.load_from)
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
         runner = _build_runner(cfg)
+        for damage in passed_over:
+            runner.logger.warning(f'{damage}: passed over, an older one is resumed from.')
+        count_accumulation(runner)
         check_before_training(cfg)
         _check_start(runner, cfg)
-        runner.train()
+        _run_training(runner)
     return runner
 
 
@@ -206,11 +215,48 @@ def _unwrapped(runner: Runner) -> torch.nn.Module:
     return runner.model.module if wrapped else runner.model
 
 
+def _check_work_dir(work_dir: str) -> None:
+    try:
+        write_whole(Path(work_dir) / '.writable', '')
+        (Path(work_dir) / '.writable').unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(
+            f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another '
+            'with --work-dir.'
+        ) from error
+
+
+def _resume_from(cfg: Config, resume: str) -> list[str]:
+    """Settle what to resume from; what is wrong with checkpoints that were passed over."""
+    cfg.resume, passed_over = True, []
+    cfg.load_from = resume
+    if resume == 'auto':
+        cfg.load_from, passed_over = find_intact_checkpoint(cfg.work_dir)
+    return passed_over
+
+
+def _run_training(runner: Runner) -> None:
+    """Train; signals are left to whom they were before, and a full disk gets its sentence."""
+    try:
+        runner.train()
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        last = find_latest_checkpoint(runner.work_dir)
+        raise OSError(
+            f'training stopped because nothing more can be written to {runner.work_dir} '
+            f'({error.strerror}): make room, then '
+            + (f'go on from {last} with --resume.' if last else 'start again.')
+        ) from error
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, InterruptHook):
+                hook.release()
+
+
 def _check_start(runner: Runner, cfg: Config) -> None:
     """Check the checkpoint that training will start from: mmengine would drop what does not fit."""
     start = cfg.get('load_from')
-    if cfg.get('resume') and start is None:
-        start = find_latest_checkpoint(cfg.work_dir)
     if start is None:
         return
     fitting, wanted = check_checkpoint(_unwrapped(runner), start, partial=not cfg.get('resume'))

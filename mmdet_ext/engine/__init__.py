@@ -1,5 +1,5 @@
 """Hooks, optimizer wrappers and what else drives a run."""
 
-from . import hooks, optimizers
+from . import hooks, loops, optimizers
 
-__all__ = ['hooks', 'optimizers']
+__all__ = ['hooks', 'loops', 'optimizers']

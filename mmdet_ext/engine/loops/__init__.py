@@ -1,0 +1,5 @@
+"""Registered loops."""
+
+from .resumable_train_loop import ResumableTrainLoop
+
+__all__ = ['ResumableTrainLoop']
