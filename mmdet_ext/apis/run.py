@@ -15,7 +15,6 @@ from mmdet_ext.apis.report import make_report, report_source
 from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.hooks import InterruptHook
-from mmdet_ext.engine.optimizers import BFloat16OptimWrapper
 from mmdet_ext.engine.optimizers.learning_rate_scaling import count_accumulation
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.checkpoint_files import find_intact_checkpoint
@@ -24,6 +23,11 @@ from mmdet_ext.utils.dist import cpu_process_group
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
 from mmdet_ext.utils.files import write_whole
 
+# Optimizer wrappers in full precision, in half precision on a GPU, and on a CPU.
+_PRECISIONS = (
+    ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'),
+    ('FloodingOptimWrapper', 'FloodingAmpOptimWrapper', 'FloodingBFloat16OptimWrapper'),
+)
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
@@ -266,16 +270,18 @@ def _check_start(runner: Runner, cfg: Config) -> None:
 def _use_amp(cfg: Config, name: str) -> None:
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'):
+    family = next((names for names in _PRECISIONS if kind in names), None)
+    if family is None:
         raise ValueError(
             f'--amp replaces an OptimWrapper, but `optim_wrapper.type` of {name} is {kind}: train '
             'without --amp, or set up mixed precision in the config.'
         )
+    _, on_gpu, on_cpu = family
     if torch.cuda.is_available():
-        wrapper.type = 'AmpOptimWrapper'
+        wrapper.type = on_gpu
         wrapper.setdefault('loss_scale', 'dynamic')
         return
-    wrapper.type = BFloat16OptimWrapper.__name__
+    wrapper.type = on_cpu
     for scaling in ('loss_scale', 'dtype', 'use_fsdp'):
         wrapper.pop(scaling, None)
 

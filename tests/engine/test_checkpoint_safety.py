@@ -12,6 +12,7 @@ from toy_training import toy_config
 
 from mmdet_ext.apis import run as run_module
 from mmdet_ext.engine.loops.resumable_train_loop import batches_from
+from mmdet_ext.utils import config_text
 from mmdet_ext.utils.atomic_backend import AtomicBackend
 from mmdet_ext.utils.checkpoint_files import damage_of, find_intact_checkpoint
 
@@ -212,3 +213,17 @@ def test_the_state_is_not_in_the_best_checkpoint_which_nobody_resumes_from(tmp_p
     assert 'training_state' in last_state(tmp_path)
     best = torch.load(tmp_path / 'best_score_epoch_1.pth', weights_only=False)
     assert 'training_state' not in best
+
+
+def test_the_config_in_checkpoints_is_formatted_once(tmp_path, monkeypatch):
+    formatted = []
+
+    def format_code(code, **options):
+        formatted.append(code)
+        return original(code, **options)
+
+    original = config_text._format
+    monkeypatch.setattr(config_text, '_format', format_code)
+    runner = run(tmp_path)
+    assert len(formatted) == 1
+    assert last_state(tmp_path)['meta']['cfg'] == runner.cfg.pretty_text

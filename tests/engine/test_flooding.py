@@ -183,3 +183,15 @@ def test_all_processes_take_the_sign_of_their_mean_loss(monkeypatch):
 def test_options_out_of_range_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         train(line(1.0), **options)
+
+
+def test_a_loss_that_was_skipped_does_not_count_in_the_next_batch(monkeypatch):
+    model = line(1.0)
+    wrapper = FloodingOptimWrapper(
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1), flood_level=1.0
+    )
+    with monkeypatch.context() as guarded:
+        guarded.setattr(wrapper, 'step', lambda **kwargs: None)  # as a guard against NaN does
+        wrapper.update_params(model(INPUTS * torch.nan).mean())
+    wrapper.update_params(model(INPUTS).mean())
+    assert model.weight.item() == pytest.approx(1 - 0.45)

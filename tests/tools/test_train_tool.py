@@ -68,6 +68,14 @@ def test_amp_on_the_cpu_computes_in_bfloat16_and_keeps_float32_weights(config):
     assert runner.model.layer.weight.dtype == torch.float32
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU computes in float16')
+def test_amp_keeps_flooding(config):
+    flooding = {'optim_wrapper.type': 'FloodingOptimWrapper', 'optim_wrapper.flood_level': 0.1}
+    runner = train(config(), amp=True, cfg_options=flooding)
+    assert type(runner.optim_wrapper).__name__ == 'FloodingBFloat16OptimWrapper'
+    assert runner.model.computed_in == torch.bfloat16
+
+
 def test_auto_scale_lr_scales_by_batch_size_over_base_batch_size(config):
     runner = train(config('auto_scale_lr = dict(base_batch_size=8)\n'), auto_scale_lr=True)
     assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(0.1 * 2 / 8)]

@@ -3,12 +3,17 @@
 from .channels_last_hook import ChannelsLastHook
 from .class_check_hook import ClassCheckHook
 from .drop_block_schedule_hook import DropBlockScheduleHook
+from .early_stopping_hook import ResumableEarlyStoppingHook
 from .freeze_hook import FreezeHook
 from .interrupt_hook import InterruptHook
+from .l1_regularization_hook import L1RegularizationHook
+from .non_finite_guard_hook import NonFiniteGuardHook
+from .out_of_memory_hook import OutOfMemoryHook
 from .partial_load_hook import PartialLoadHook
 from .progress_bar_hook import ProgressBarHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .sample_seed_hook import SampleSeedHook
+from .schedule_check_hook import ScheduleCheckHook
 from .tensorboard_charts_hook import TensorboardChartsHook
 from .tensorboard_graph_hook import TensorboardGraphHook
 from .tensorboard_pr_curve_hook import TensorboardPRCurveHook
@@ -21,11 +26,16 @@ __all__ = [
     'DropBlockScheduleHook',
     'FreezeHook',
     'InterruptHook',
+    'L1RegularizationHook',
+    'NonFiniteGuardHook',
+    'OutOfMemoryHook',
     'ParkingSlotVisualizationHook',
     'PartialLoadHook',
     'ProgressBarHook',
+    'ResumableEarlyStoppingHook',
     'SafeCheckpointHook',
     'SampleSeedHook',
+    'ScheduleCheckHook',
     'TensorboardChartsHook',
     'TensorboardGraphHook',
     'TensorboardPRCurveHook',

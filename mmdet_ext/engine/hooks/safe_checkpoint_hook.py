@@ -15,6 +15,7 @@ from mmdet_ext.engine.training_state import (
     validation_follows,
 )
 from mmdet_ext.utils.atomic_backend import ATOMIC
+from mmdet_ext.utils.config_text import config_formatted_once
 from mmdet_ext.utils.files import write_whole
 
 STATE_KEY = 'training_state'
@@ -136,17 +137,18 @@ class SafeCheckpointHook(CheckpointHook):
     def _write(self, runner: Runner, name: str, meta: dict) -> None:
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with config_formatted_once():
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
         self._saving = None
         if is_main_process():
             write_whole(Path(runner.work_dir) / 'last_checkpoint', self.last_ckpt)
@@ -156,7 +158,8 @@ class SafeCheckpointHook(CheckpointHook):
         path, paths = self._best_paths()
         self.best_ckpt_path = None
         self.best_ckpt_path_dict = dict.fromkeys(paths)
-        super()._save_best_checkpoint(runner, metrics)
+        with config_formatted_once():
+            super()._save_best_checkpoint(runner, metrics)
         for name, before in paths.items():
             self.best_ckpt_path_dict[name] = self._replaced(before, self.best_ckpt_path_dict[name])
         self.best_ckpt_path = self._replaced(path, self.best_ckpt_path)

@@ -57,7 +57,10 @@ class _WithoutFirst:
         self.batches, self.start = batches, start
 
     def __iter__(self) -> Iterator[Any]:
-        start, self.start = self.start, 0  # at the first batch: loaders make iterators that they drop
+        start, self.start = (
+            self.start,
+            0,
+        )  # at the first batch: loaders make iterators that they drop
         yield from islice(iter(self.batches), start, None)
 
     def __len__(self) -> int:

@@ -69,8 +69,16 @@ class FloodingMixin:
             all_reduce(excess, 'mean')
             self._log(excess < 0)
             self._multiply_gradients(float(excess.sign()))
-            self._batch_loss = 0.0
         super().step(**kwargs)
+
+    def zero_grad(self, **kwargs) -> None:
+        """Begin a new batch, after a step or one that was skipped.
+
+        Args:
+            kwargs: As for the optimizer's ``zero_grad``.
+        """
+        self._batch_loss = 0.0
+        super().zero_grad(**kwargs)
 
     def _multiply_gradients(self, sign: float) -> None:
         if sign == 1:
