@@ -122,7 +122,7 @@ def train(
         require_checkpoint_file(cfg.load_from)
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
-        runner = _build_runner(cfg)
+        runner = build_runner(cfg)
         for damage in passed_over:
             runner.logger.warning(f'{damage}: passed over, an older one is resumed from.')
         count_accumulation(runner)
@@ -186,7 +186,7 @@ def evaluate(
         _use_tta(cfg, config)
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
-        runner = _build_runner(cfg)
+        runner = build_runner(cfg)
         check_checkpoint(_unwrapped(runner), checkpoint)
         source = report and report_source(runner.test_loop.dataloader.dataset, config)
         if fuse_conv_bn:
@@ -209,7 +209,8 @@ def prepare_data(cfg: Config) -> None:
         ensure_dataset(**arguments)
 
 
-def _build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config) -> Runner:
+    """Make the data that a config asks for, and its runner."""
     prepare_data(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
