@@ -4,7 +4,7 @@ from . import losses
 from .backbones import DMPRDarknet, PlainViT, TorchvisionBackbone, YOLOv1Darknet
 from .dense_heads import IQDetHead, PredictingSSDHead, PSDHead, YOLOv1Head
 from .detectors import ParkingSlotDetector
-from .layers import attention
+from .layers import attention, nms
 from .loss_balancing import LossBalancedDetector
 from .necks import FeatureAttention, SimpleFeaturePyramid
 from .roi_heads import TorchvisionRoIExtractor
@@ -29,4 +29,5 @@ __all__ = [
     'assigners',
     'attention',
     'losses',
+    'nms',
 ]
