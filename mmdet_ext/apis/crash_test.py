@@ -193,7 +193,7 @@ def _end(process: BaseProcess, number: int, result: CrashTest) -> None:
 def _train(folder: str, name: str, config: str, options: dict[str, Any], threads: int) -> None:
     os.chdir(folder)
     torch.set_num_threads(threads)
-    log = os.open(f'{name}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(f'{name}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     train(config, work_dir=name, resume='auto', cfg_options=options)

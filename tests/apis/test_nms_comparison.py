@@ -69,7 +69,9 @@ def test_a_higher_threshold_leaves_duplicates(detections):
 def test_unknown_names_and_detectors_without_nms_are_said(detections):
     with pytest.raises(ValueError, match=r"'clusternms' is unknown \(did you mean cluster_nms"):
         detections(['clusternms'])
-    with pytest.raises(ValueError, match=r'`test_evaluator` of ext/psd_yolo\.py must be one CocoMe'):
+    with pytest.raises(
+        ValueError, match=r'`test_evaluator` of ext/psd_yolo\.py must be one CocoMe'
+    ):
         compare_nms('ext/psd_yolo.py', 'a.pth')
 
 

@@ -395,6 +395,7 @@ class WithoutGradient(Model):
 
 
 def _train_on_rank(rank, work_dir, module, dataset, results):
+    torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
     distributed.init_process_group(
         'gloo', init_method=f'file://{work_dir}/store', rank=rank, world_size=2
     )

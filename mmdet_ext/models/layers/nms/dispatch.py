@@ -40,7 +40,8 @@ def batched_nms(
     """Non-maximum suppression of each class by itself.
 
     With a ``type`` of :data:`VARIANTS` classes are really apart: nothing is added to coordinates,
-    through which boxes at negative ones would suppress those of other classes. Everything else
+    through which boxes at negative ones would suppress those of other classes. Boxes of equal score are
+    taken in the order of their coordinates, whatever their order in the input. Everything else
     (``nms_cfg`` None, mmcv's own types, functions) is left to mmcv's ``batched_nms`` as it is.
 
     Args:

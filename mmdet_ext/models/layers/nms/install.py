@@ -16,6 +16,7 @@ import functools
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def install() -> None:
     original = dispatch.mmcv_batched_nms()
     ours = module.batched_nms if module.batched_nms is not original else _made(original)
     for holder in list(sys.modules.values()):
-        if vars(holder).get('batched_nms') is original:
+        if isinstance(holder, ModuleType) and vars(holder).get('batched_nms') is original:
             holder.batched_nms = ours
 
 

@@ -7,7 +7,7 @@ from mmdet.models.layers import mask_matrix_nms
 
 from mmdet_ext.models.layers.nms import VARIANTS, adaptive_nms, matrix_nms, softer_nms
 
-SETS = 700
+SETS = 500
 GRID = reference.random_sets(SETS)
 REAL = reference.random_sets(SETS, seed=1, grid=False)
 # Overlaps on the grid are often just a half, and thresholds are compared with care; with distances

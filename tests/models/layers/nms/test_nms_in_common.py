@@ -9,8 +9,8 @@ from torchvision.ops import nms as torchvision_nms
 from mmdet_ext.models.layers.nms import VARIANTS, batched_nms, check_nms_cfg
 from mmdet_ext.models.layers.nms.dispatch import mmcv_batched_nms
 
-GRID = reference.random_sets(300, seed=3)
-REAL = reference.random_sets(300, seed=4, grid=False)
+GRID = reference.random_sets(100, seed=3)
+REAL = reference.random_sets(100, seed=4, grid=False)
 EACH = [
     dict(type='adaptive_nms'),
     dict(type='adaptive_nms', density=0.6),
