@@ -16,6 +16,7 @@ from mmdet_ext.datasets.checks import check_before_training
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.engine.hooks import InterruptHook
 from mmdet_ext.engine.optimizers.learning_rate_scaling import count_accumulation
+from mmdet_ext.models.layers.nms import check_nms_cfg
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.checkpoint_files import find_intact_checkpoint
 from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
@@ -122,6 +123,7 @@ def train(
         require_checkpoint_file(cfg.load_from)
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
+        _check_nms(cfg.get('model', {}))
         runner = build_runner(cfg)
         for damage in passed_over:
             runner.logger.warning(f'{damage}: passed over, an older one is resumed from.')
@@ -229,6 +231,16 @@ def _check_work_dir(work_dir: str) -> None:
             f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another '
             'with --work-dir.'
         ) from error
+
+
+def _check_nms(node: object) -> None:
+    """Check what is called ``nms`` in a model's config now, not at the first validation."""
+    children = node.items() if isinstance(node, dict) else ()
+    for key, child in children:
+        if key == 'nms' and isinstance(child, dict):
+            check_nms_cfg(child)
+        for item in child if isinstance(child, list) else [child]:
+            _check_nms(item)
 
 
 def _resume_from(cfg: Config, resume: str) -> list[str]:

@@ -129,3 +129,10 @@ def test_the_synthetic_data_of_a_config_is_made_before_anything_is_built(config,
     recipe = dict(out_dir='d', splits=dict(train=2), preset='garage', size=64, seed=1)
     train(config(f'synthetic_data = {recipe}\n'))
     assert made == [recipe]
+
+
+def test_an_unknown_nms_is_named_before_training(train_main, config, error_of):
+    more = "model.update(test_cfg=dict(rcnn=dict(nms=dict(type='clusternms'))))\n"
+    sentence = error_of(train_main, config(more))
+    assert "The NMS type 'clusternms' is unknown (did you mean cluster_nms" in sentence
+    assert not Path('work_dirs/toy/epoch_1.pth').exists()
