@@ -14,6 +14,8 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='ClassCheckHook'),
+    dict(type='ScheduleCheckHook'),
+    dict(type='NonFiniteGuardHook'),  # NaN stops it, and says in which image, module and loss
     dict(type='SampleSeedHook'),  # augmentation does not depend on the workers
     dict(type='InterruptHook'),  # Ctrl-C and SIGTERM save a checkpoint
     dict(type='ChannelsLastHook'),  # a third faster on CPU, needed for tensor cores on GPU

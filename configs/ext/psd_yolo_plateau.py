@@ -25,6 +25,5 @@ param_scheduler = [
 ]
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(type='ScheduleCheckHook'),
     dict(type='ResumableEarlyStoppingHook', monitor=monitor, patience=3 * patience),
 ]

@@ -16,8 +16,7 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=val_interval)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].T_max = param_scheduler[1].end = max_epochs
 custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='ScheduleCheckHook'),
+    *(hook for hook in _base_.custom_hooks if hook['type'] != 'NonFiniteGuardHook'),
     dict(type='NonFiniteGuardHook', action='skip'),  # or stop, roll_back
     dict(type='OutOfMemoryHook'),
     # What is validated and saved; running means of batch norms are averaged with the weights.
