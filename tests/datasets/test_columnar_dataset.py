@@ -125,7 +125,7 @@ def coco_pair(folder, content=None, **options):
     ],
     ids=str,
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(content=coco_files())
 def test_items_are_those_of_coco_dataset(folder, content, options):
     ours, theirs = coco_pair(folder, content, **options)
@@ -281,7 +281,7 @@ def write_parking(folder, records, labels=LABEL_KINDS):
     ],
     ids=str,
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(records=st.lists(parking_images(), min_size=1, max_size=5))
 def test_items_are_those_of_parking_slot_dataset(folder, records, options):
     write_parking(folder, records)

@@ -145,7 +145,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content=st.dictionaries(st.text(max_size=3), VALUES, max_size=4),
     chunk=st.integers(1, 40),

@@ -70,7 +70,7 @@ def test_records_come_back_as_they_were_written(written):
     corners=st.lists(st.floats(-50, 150), min_size=8, max_size=8),
     direction=st.floats(0, 6.28),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_round_trip_keeps_three_decimals_of_pixels(tmp_path_factory, corners, direction):
     corners = np.reshape(corners, (1, 4, 2))
     shape = Polygon(corners[0])
