@@ -18,6 +18,7 @@ from mmdet_ext.apis.models import load_model
 from mmdet_ext.apis.run import load_config
 from mmdet_ext.utils.configs import schedule_options
 from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 from mmdet_ext.visualization.detection_plots import BLUE, GREY, label_axes, new_figure
 
@@ -94,7 +95,7 @@ def ablate_attention(
                 variant.metrics[metric].append(values[metric])
     _measure(results, options)
     write_whole(out_dir / 'results.json', json.dumps({k: vars(v) for k, v in results.items()}))
-    plot_ablation(results).savefig(out_dir / 'results.png')
+    write_whole(out_dir / 'results.png', png_of(plot_ablation(results)))
     return results
 
 

@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mmdet_ext.utils.model_wrappers import unwrapped
+
 ALONE = 'without a convolution right before'
 OTHER = 'that cannot be folded (no running statistics, or more than a convolution and a batch norm)'
 _TOLERANCE = (
@@ -88,10 +90,9 @@ class FuseConvBNHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Put the copy in the model's place."""
-        wrapped = is_model_wrapper(runner.model)
-        model = copy.deepcopy(runner.model.module if wrapped else runner.model)
+        model = copy.deepcopy(unwrapped(runner.model))
         runner.logger.info(str(fuse_conv_bn(model)))
-        if wrapped:
+        if is_model_wrapper(runner.model):
             runner.model.module = model
         else:
             runner.model = model

@@ -69,7 +69,8 @@ def device_problem(name: str) -> str:
     """Return why a device cannot be used here, or an empty text if it can."""
     try:
         torch.empty(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch was built
+    # Which of them it is depends on the device and on what torch was built for.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         return str(error).split('\n')[0].rstrip('.')
     return ''
 

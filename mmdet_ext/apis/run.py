@@ -23,6 +23,7 @@ from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
 from mmdet_ext.utils.dist import cpu_process_group
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
 from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.model_wrappers import unwrapped
 
 # Optimizer wrappers in full precision, in half precision on a GPU, and on a CPU.
 _PRECISIONS = (
@@ -189,7 +190,7 @@ def evaluate(
 
     with cpu_process_group(cfg), explained_config_errors(cfg):
         runner = build_runner(cfg)
-        check_checkpoint(_unwrapped(runner), checkpoint)
+        check_checkpoint(unwrapped(runner.model), checkpoint)
         source = report and report_source(runner.test_loop.dataloader.dataset, config)
         if fuse_conv_bn:
             runner.register_hook(FuseConvBNHook())
@@ -215,11 +216,6 @@ def build_runner(cfg: Config) -> Runner:
     """Make the data that a config asks for, and its runner."""
     prepare_data(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def _unwrapped(runner: Runner) -> torch.nn.Module:
-    wrapped = isinstance(runner.model, torch.nn.parallel.DistributedDataParallel)
-    return runner.model.module if wrapped else runner.model
 
 
 def _check_work_dir(work_dir: str) -> None:
@@ -276,7 +272,9 @@ def _check_start(runner: Runner, cfg: Config) -> None:
     start = cfg.get('load_from')
     if start is None:
         return
-    fitting, wanted = check_checkpoint(_unwrapped(runner), start, partial=not cfg.get('resume'))
+    fitting, wanted = check_checkpoint(
+        unwrapped(runner.model), start, partial=not cfg.get('resume')
+    )
     runner.logger.info(f'{fitting} of {wanted} parameters start from {start}')
 
 

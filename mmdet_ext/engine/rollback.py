@@ -1,9 +1,10 @@
 """Going back to a checkpoint in the middle of a run."""
 
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmdet_ext.utils.model_wrappers import unwrapped
 
 from .non_finite import is_finite
 from .replay import settings_of
@@ -36,7 +37,7 @@ def roll_back(runner: Runner, path: str) -> None:
             'earlier checkpoint with a lower learning rate.'
         )
     _restore_averages(runner, checkpoint)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     model.load_state_dict(checkpoint['state_dict'])
     _restore_optimizer(runner, checkpoint)
 

@@ -129,6 +129,12 @@ def test_a_signal_saves_in_the_middle_of_an_epoch_and_training_goes_on_there(
     assert not (tmp_path / 'cut/interrupted.pth').exists()
 
 
+def test_without_the_hook_that_could_save_a_signal_ends_training_all_the_same(tmp_path):
+    stop = interrupted(tmp_path, 6, signal.SIGTERM, default_hooks=STOCK)
+    assert stop.code == 128 + signal.SIGTERM
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_1.pth')
+
+
 def test_a_validation_that_was_cut_off_is_made_up_for(tmp_path):
     scores = [0.5, 0.9, 0.1, 0.2]
     evaluator = dict(type='ScriptedToyMetric', scores=scores)

@@ -73,7 +73,7 @@ def evaluate(tmp_path):
         write_parking_slot_coco(tmp_path / 'gt.json', truths, labels)
         metric = ParkingSlotMetric(str(tmp_path / 'gt.json'), **options)
         with warnings.catch_warnings():
-            warnings.simplefilter('error')
+            warnings.simplefilter('error', RuntimeWarning)
             metric.process(None, samples)
             return metric.evaluate(len(samples))
 

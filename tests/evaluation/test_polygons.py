@@ -18,7 +18,7 @@ from mmdet_ext.evaluation.functional.polygons import (
 @pytest.fixture(autouse=True)
 def _no_warnings():
     with warnings.catch_warnings():
-        warnings.simplefilter('error')
+        warnings.simplefilter('error', RuntimeWarning)
         yield
 
 

@@ -20,7 +20,7 @@ from mmdet_ext.evaluation.functional.precision_recall import (
 @pytest.fixture(autouse=True)
 def _no_warnings():
     with warnings.catch_warnings():
-        warnings.simplefilter('error')
+        warnings.simplefilter('error', RuntimeWarning)
         yield
 
 

@@ -6,12 +6,11 @@ The result has to be, bit for bit, that of a training which nobody disturbed.
 import argparse
 import sys
 
+from mmdet_ext.utils.arguments import add_override_arguments
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction  # noqa: PLC0415 (an error here gets its sentence, too)
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'config', nargs='?', default='ext/psd_yolo_tiny.py', help='(default: %(default)s)'
@@ -19,18 +18,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--kills', type=int, default=200, help='(default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the moments (default: %(default)s)')
     parser.add_argument('--out', default='work_dirs/crash_test', help='(default: %(default)s)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config, as train_dataloader.num_workers=2',
-    )
+    add_override_arguments(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    with clear_errors():
+def main(argv: list[str]) -> None:
+    with clear_errors('--traceback' in argv):
         args = parse_args(argv)
         from mmdet_ext.apis.crash_test import crash_test  # noqa: PLC0415 (--help answers at once)
 
@@ -45,4 +38,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    main(sys.argv[1:])

@@ -1,7 +1,6 @@
 """What the finders found, in words and in a picture."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmdet_ext.apis.run import load_config, prepare_data
+from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 
 from .batch_size import BatchSizes, find_batch_size
@@ -64,9 +64,7 @@ def _config(config: str, cfg_options: Mapping | None) -> Config:
 
 def _write(figure: Figure, out: str | None, cfg: Config, name: str) -> Path:
     path = Path(out) if out else Path(cfg.work_dir) / name
-    target = BytesIO()
-    figure.savefig(target, format='png')
-    write_whole(path, target.getvalue())
+    write_whole(path, png_of(figure))
     return path
 
 

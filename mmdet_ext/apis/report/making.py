@@ -3,12 +3,11 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mmdet_ext.apis.report import page
 from mmdet_ext.apis.report.figures import ReportFigures, compute_figures, table_rows
@@ -18,6 +17,7 @@ from mmdet_ext.apis.report.parking import add_parking_figures, has_slots, slot_o
 from mmdet_ext.apis.report.plots import report_plots
 from mmdet_ext.datasets.coco_file import CocoFile
 from mmdet_ext.evaluation.functional.detections import find_overlaps
+from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 
 _TILES = ('images', 'truths', 'ap', 'ap50', 'precision', 'recall', 'f1', 'threshold', 'mean_iou')
@@ -72,7 +72,8 @@ def make_report(
         add_parking_figures(inputs, figures)
     folder = Path(out_dir)
     plots = {
-        name: (_png(figure), text) for name, (figure, text) in report_plots(inputs, figures).items()
+        name: (png_of(figure), text)
+        for name, (figure, text) in report_plots(inputs, figures).items()
     }
     for name, (png, _) in plots.items():
         write_whole(folder / f'{name}.png', png)
@@ -107,12 +108,6 @@ def report_source(dataset: Any, name: str) -> tuple[str, list[str] | None]:
     known = {str(c.get('name')) for c in CocoFile(ann_file).content.get('categories', ())}
     classes = dataset.metainfo.get('classes')
     return ann_file, classes and [each for each in classes if each in known]
-
-
-def _png(figure: Figure) -> bytes:
-    target = BytesIO()
-    figure.savefig(target, format='png')
-    return target.getvalue()
 
 
 def _csv(figures: ReportFigures) -> str:

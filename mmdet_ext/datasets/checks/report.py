@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Callable, Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from mmdet_ext.datasets.checks.diagnosis import (
     preprocessor_line,
     verdict,
 )
+from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 
 _COLUMNS = 3
@@ -52,12 +52,8 @@ def write_report(path: str | Path, diagnosis: Diagnosis) -> None:
         ValueError: The file ends otherwise.
     """
     check_report_path(path)
-    picture = BytesIO()
-    draw_statistics(diagnosis).savefig(picture, format='png', dpi=110)
-    if Path(path).suffix == '.png':
-        write_whole(path, picture.getvalue())
-    else:
-        write_whole(path, _page(diagnosis, picture.getvalue()))
+    picture = png_of(draw_statistics(diagnosis), dpi=110)
+    write_whole(path, picture if Path(path).suffix == '.png' else _page(diagnosis, picture))
 
 
 def check_report_path(path: str | Path) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmdet_ext.utils.model_layers import any_parameter, model_parts
+from mmdet_ext.utils.model_wrappers import unwrapped
 from mmdet_ext.utils.parameter_names import as_patterns, choose_names
 
 from .freeze_plan import (
@@ -108,7 +109,7 @@ class FreezeHook(Hook):
                 'FreezeHook counts epochs, but the training counts iterations (IterBasedTrainLoop): '
                 'give `until_iter`, or `iter` in its `schedule`.'
             )
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         parameters = dict(model.named_parameters(remove_duplicate=False))
         trainable = {name for name, parameter in parameters.items() if parameter.requires_grad}
         plan = self._plan(model, list(parameters))
@@ -134,7 +135,7 @@ class FreezeHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it came."""
-        parameters = dict(_unwrapped(runner.model).named_parameters(remove_duplicate=False))
+        parameters = dict(unwrapped(runner.model).named_parameters(remove_duplicate=False))
         for name in self._frozen:
             parameters[name].requires_grad_(True)
 
@@ -163,7 +164,7 @@ class FreezeHook(Hook):
         frozen, self._next = frozen_at(self._steps, now)
         if frozen == self._frozen:
             return
-        parameters = dict(_unwrapped(runner.model).named_parameters(remove_duplicate=False))
+        parameters = dict(unwrapped(runner.model).named_parameters(remove_duplicate=False))
         for name in frozen - self._frozen:
             parameters[name].requires_grad_(False)
             parameters[name].grad = None  # a gradient of zero would leave momentum and decay
@@ -171,14 +172,10 @@ class FreezeHook(Hook):
             parameters[name].requires_grad_(True)
         freed, self._frozen = len(self._frozen - frozen), frozen
         _renew_wrapper(runner)
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         self._roots = _frozen_subtrees(model)
         self._modules = [module for root in self._roots for module in root.modules()]
         print_log(f'{self.unit} {now}: {_summary(model, freed, self._roots)}', 'current')
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _in_optimizer(runner: Runner, parameters: dict[str, nn.Parameter]) -> set[str]:

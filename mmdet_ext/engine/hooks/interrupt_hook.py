@@ -24,9 +24,9 @@ class InterruptHook(Hook):
 
     With several processes, a signal to any of them stops all. During validation the process ends at
     once, if the epoch has its checkpoint; else when validation is through. A second signal ends the
-    process where it is. The exit code is 128 plus the signal's number, as shells have it. Needs
-    :class:`SafeCheckpointHook`; loops other than ``ResumableTrainLoop`` go on from the checkpoint
-    before, and so does training by iterations from that of its own.
+    process where it is. The exit code is 128 plus the signal's number, as shells have it. Loops other
+    than ``ResumableTrainLoop``, and runs without :class:`SafeCheckpointHook`, go on from the checkpoint
+    before.
     """
 
     priority = 'LOWEST'
@@ -47,11 +47,10 @@ class InterruptHook(Hook):
         """Save and stop, if a signal has come."""
         if not self._agreed():
             return
-        loop = runner.train_loop
-        batches = len(runner.train_dataloader)
-        if hasattr(loop, 'batches_done'):
-            hook = next(h for h in runner.hooks if isinstance(h, SafeCheckpointHook))
+        hook = _checkpoint_hook(runner)
+        if hook is not None and hasattr(runner.train_loop, 'batches_done'):
             path = hook.save_unfinished(runner, batch_idx + 1)
+            batches = len(runner.train_dataloader)
             done = f'{runner.epoch} epochs and {batch_idx + 1} of {batches} batches are in {path}'
         else:
             done = _saved_before(runner)
@@ -59,7 +58,10 @@ class InterruptHook(Hook):
 
     def after_val_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
         """Stop, if a signal has come and the epoch has a checkpoint, from which to validate again."""
-        if self.received is not None and self._is_saved(runner):
+        if self.received is None:
+            return
+        hook = _checkpoint_hook(runner)
+        if hook is not None and hook.has_saved(runner):
             self._stop(runner, _saved_before(runner))
 
     def after_val_epoch(self, runner: Runner, *_: Any, **__: Any) -> None:
@@ -96,10 +98,6 @@ class InterruptHook(Hook):
         self.received = int(number) or None
         return self.received is not None
 
-    def _is_saved(self, runner: Runner) -> bool:
-        hooks = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
-        return any(hook.has_saved(runner) for hook in hooks)
-
     def _stop(self, runner: Runner, done: str) -> None:
         self.release()
         runner.logger.warning(
@@ -118,6 +116,10 @@ class _DeafWorker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self.init is not None:
             self.init(worker_id)
+
+
+def _checkpoint_hook(runner: Runner) -> SafeCheckpointHook | None:
+    return next((hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)), None)
 
 
 def _saved_before(runner: Runner) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mmdet_ext.utils.model_wrappers import unwrapped
 from mmdet_ext.utils.parameter_names import choose_names
 
 
@@ -57,7 +57,7 @@ class L1RegularizationHook(Hook):
                 'L1RegularizationHook acts on one optimizer, but `optim_wrapper` holds '
                 f'{", ".join(wrapper.keys())}: remove the hook from `custom_hooks`.'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         chosen = self._chosen(model)
         ids = {id(parameter) for parameter in chosen.values()}
         if self.proximal:

@@ -7,7 +7,6 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
@@ -21,6 +20,7 @@ from mmdet_ext.engine.non_finite_findings import (
 from mmdet_ext.engine.random_state import capture_random_state
 from mmdet_ext.engine.replay import BufferCopy, same_random_numbers
 from mmdet_ext.engine.rollback import last_checkpoint, roll_back
+from mmdet_ext.utils.model_wrappers import unwrapped
 
 _ACTIONS = ('stop', 'skip', 'roll_back')
 _MOST_OVERFLOWS = 20  # in a row; a GradScaler that starts at 2 ** 16 is below 1 by then
@@ -83,7 +83,7 @@ class NonFiniteGuardHook(Hook):
                 'NonFiniteGuardHook guards one optimizer, but `optim_wrapper` holds '
                 f'{", ".join(wrapper.keys())}: remove the hook from `custom_hooks`.'
             )
-        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._model = unwrapped(runner.model)
         self._buffers = BufferCopy(self._model)
         self._forget()
         update_params, step = self._originals = wrapper.update_params, wrapper.step

@@ -7,11 +7,11 @@ from mmdet.registry import HOOKS
 from mmengine.dist import broadcast, is_distributed
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdet_ext.utils.checkpoint import require_checkpoint_file
 from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.model_wrappers import unwrapped
 from mmdet_ext.utils.partial_checkpoint import load_partly
 
 
@@ -49,7 +49,7 @@ class PartialLoadHook(Hook):
         if runner.iter:
             print_log(f'{self.checkpoint} is not loaded: the run is resumed.', 'current')
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         report = load_partly(model, self.checkpoint, **self.options)
         if is_distributed():  # what was drawn anew is to be the same everywhere
             for value in model.state_dict().values():

@@ -11,10 +11,10 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdet_ext.utils.model_wrappers import unwrapped
 from mmdet_ext.utils.tensors import tensors_in
 
 from .tensorboard_writer import tensorboard_writer
@@ -38,7 +38,7 @@ class TensorboardGraphHook(Hook):
         self._done = True
         if writer is None:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         try:
             with _undisturbed(model), redirect_stdout(io.StringIO()):  # it prints errors it raises
                 images, samples = _first_image(model, data_batch)

@@ -2,7 +2,7 @@
 
 import csv
 import time
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 from mmdet_ext.visualization.training_curves import columns_of, plot_training_curves
 
@@ -131,6 +132,4 @@ def _picture(runner: Runner, rows: list[dict[str, float]]) -> bytes:
         if name not in ('epoch', 'iter') and not name.startswith(_TRAIN)
     }
     figure = plot_training_curves(training, metrics, 'Epoch' if step == 'epoch' else 'Iteration')
-    target = BytesIO()
-    figure.savefig(target, format='png')
-    return target.getvalue()
+    return png_of(figure)

@@ -1,5 +1,6 @@
 """What the loss balancers have in common."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -59,6 +60,7 @@ class LossBalancer(BaseModule):
         total, weights = self.weigh(values, shared, index)
         return total + rest, dict(zip(names, weights.detach().unbind(), strict=True))
 
+    @abstractmethod
     def weigh(self, values: Tensor, shared: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Weigh the losses of an iteration.
 
@@ -70,7 +72,6 @@ class LossBalancer(BaseModule):
         Returns:
             The total to minimise, a scalar, and the weights ``(K,)``.
         """
-        raise NotImplementedError
 
     def _balanced(self, losses: dict[str, Tensor]) -> list[str]:
         """Names of the losses of this iteration that are to be balanced."""

@@ -1,5 +1,7 @@
 """What the losses have in common: weights, reduction and the arguments that mmdet's heads pass."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from mmdet.models.losses import weight_reduce_loss
 from torch import Tensor, nn
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 REDUCTIONS = ('none', 'mean', 'sum')
 
 
-class ReducedLoss(nn.Module):
+class ReducedLoss(nn.Module, ABC):
     """Base of losses that are computed item by item; a subclass writes :meth:`item_losses`.
 
     Computes in float32 at least, whatever the precision of the prediction. Nothing to learn from (no
@@ -53,9 +55,9 @@ class ReducedLoss(nn.Module):
         losses = self.item_losses(pred, target)
         return self.loss_weight * reduce_items(losses, weight, reduction, avg_factor)
 
+    @abstractmethod
     def item_losses(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each item, ``(N,)`` or of the shape of the prediction."""
-        raise NotImplementedError
 
 
 def reduce_items(
