@@ -3,6 +3,7 @@
 infer.py INPUT                   with the checkpoint that comes with the package
 infer.py INPUT --checkpoint C    with its own config
 infer.py INPUT --config F --checkpoint C
+infer.py INPUT --checkpoint X.onnx   what tools/export.py wrote, with neither torch nor mmdet
 
 INPUT: images; folders, with their sub-folders; globs; a list (.txt); labels in parking-slot COCO (.json);
 videos; the number of a camera; the address of a stream (rtsp://, http://).
@@ -22,6 +23,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='what to look at, see above')
     parser.add_argument('--config', help='config file (default: the one in the checkpoint)')
     parser.add_argument('--checkpoint', help='(default: the one that comes with the package)')
+    parser.add_argument(
+        '--backend', choices=['torch', 'onnx'], help="(default: as the checkpoint's name ends)"
+    )
     parser.add_argument('--out-dir', default='work_dirs/infer', help='(default: %(default)s)')
     add_device_argument(parser)
     parser.add_argument(
@@ -66,6 +70,7 @@ def main(argv: list[str]) -> None:
             max_frames=args.max_frames,
             pictures=not args.no_pictures,
             show=args.show,
+            backend=args.backend,
         )
     print(*done.lines(), f'written to {args.out_dir}', sep='\n')
     if done.stopped_by:

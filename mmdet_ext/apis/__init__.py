@@ -1,7 +1,14 @@
 """The Python face: what the commands in ``tools/`` do, as functions."""
 
-from .inferencer import ParkingSlotInferencer
-from .run import evaluate, load_config, train
-from .torch_engine import ready_checkpoint
+from mmdet_ext.utils.lazy_imports import import_when_asked_for
 
-__all__ = ['ParkingSlotInferencer', 'evaluate', 'load_config', 'ready_checkpoint', 'train']
+# Inference from an exported model needs neither torch nor mmdet.
+_HOMES = {
+    'ParkingSlotInferencer': 'inferencer',
+    'evaluate': 'run',
+    'load_config': 'run',
+    'ready_checkpoint': 'torch_engine',
+    'train': 'run',
+}
+__all__ = list(_HOMES)
+__getattr__ = import_when_asked_for(__name__, _HOMES)

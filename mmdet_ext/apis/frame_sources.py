@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-from mmengine import fileio
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmdet_ext.datasets.formats.label_files import text_lines
@@ -257,7 +256,11 @@ def _frames(entries: Sequence[_Entry]) -> Iterator[Frame]:
 
 
 def _read(location: Path | str) -> np.ndarray:
-    return decode_image(fileio.get(str(location)), _shown(location))
+    if isinstance(location, Path):
+        return decode_image(location.read_bytes(), _shown(location))
+    from mmengine import fileio  # noqa: PLC0415 (what runs exported models has none)
+
+    return decode_image(fileio.get(location), _shown(location))
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:

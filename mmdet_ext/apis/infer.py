@@ -1,6 +1,5 @@
 """Detection with files as the outcome: what ``tools/infer.py`` does."""
 
-import json
 import signal
 import sys
 import threading
@@ -8,24 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 
-import numpy as np
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmdet_ext.apis.frame_sources import FrameSource, Location, load_or_reason, open_frames
+from mmdet_ext.apis.frame_sources import FrameSource, Location, open_frames
 from mmdet_ext.apis.inferencer import SCORE_THRESHOLD, ParkingSlotInferencer, Window
-from mmdet_ext.apis.models import usable_device
-from mmdet_ext.apis.prediction_writers import InferredFrame, PredictionOutputs
-from mmdet_ext.apis.torch_engine import TorchEngine, find_model
-from mmdet_ext.models.detectors import ParkingSlotDetector
-from mmdet_ext.utils.checkpoint import check_checkpoint
-from mmdet_ext.utils.files import write_whole
+from mmdet_ext.apis.prediction_writers import PredictionOutputs
 
 _LINES_EVERY = 10.0  # seconds, where there is no terminal
 
@@ -84,6 +72,7 @@ def infer(
     max_frames: int | None = None,
     pictures: bool = True,
     show: bool = False,
+    backend: str | None = None,
 ) -> Inferred:
     """Look at everything there is and write what is found; see :class:`PredictionOutputs`.
 
@@ -105,6 +94,8 @@ def infer(
         max_frames: Look at no more than these.
         pictures: Write annotated pictures and videos, too.
         show: Open a window for each picture, too.
+        backend: ``torch``, or ``onnx`` for a ``checkpoint`` that tools/export.py wrote; None: as the
+            checkpoint's name ends.
 
     Returns:
         What came of it.
@@ -116,14 +107,23 @@ def infer(
     """
     window = Window() if show else None
     source = open_frames(inputs, out_dir)
-    cfg, checkpoint = find_model(config, checkpoint)
-    if not finds_parking_slots(cfg):
-        done = _infer_with_mmdet(cfg, checkpoint, source, out_dir, device, score_thr, max_frames)
-        return _with_something(done)
-    inferencer = ParkingSlotInferencer(engine=TorchEngine.load(cfg, checkpoint, device, amp))
+    if _is_onnx(backend, config, checkpoint, device, amp):
+        from mmdet_ext.deploy.runtime import OnnxEngine  # noqa: PLC0415 (needs onnxruntime)
+
+        engine = OnnxEngine(checkpoint)
+    else:
+        from mmdet_ext.apis import stock_inference  # noqa: PLC0415 (imports mmdet)
+        from mmdet_ext.apis.torch_engine import TorchEngine, find_model  # noqa: PLC0415
+
+        cfg, checkpoint = find_model(config, checkpoint)
+        if not stock_inference.finds_parking_slots(cfg):
+            options = (out_dir, device, score_thr, max_frames)
+            return _with_something(stock_inference.infer_boxes(cfg, checkpoint, source, *options))
+        engine = TorchEngine.load(cfg, checkpoint, device, amp)
+    inferencer = ParkingSlotInferencer(engine=engine)
     info = dict(description=f'predictions of {checkpoint}', score_threshold=score_thr)
-    done = _begun(source, max_frames, 'slots')
-    with _watched(done, out_dir, inferencer.engine.classes, info, fps) as (outputs, stop, advance):
+    done = begun(source, max_frames, 'slots')
+    with watched(done, out_dir, inferencer.engine.classes, info, fps) as (outputs, stop, advance):
         for frame in inferencer.stream(
             source,
             batch_size=batch_size,
@@ -146,21 +146,33 @@ def infer(
     return _with_something(done)
 
 
-def finds_parking_slots(cfg: Config) -> bool:
-    """Whether a config's model is a :class:`ParkingSlotDetector`.
+def _is_onnx(
+    backend: str | None,
+    config: str | None,
+    checkpoint: str | None,
+    device: str | None,
+    amp: bool,
+) -> bool:
+    """Whether onnxruntime is to run it."""
+    if backend not in (None, 'torch', 'onnx'):
+        raise ValueError(f"the backend is {backend!r}; expected 'torch' or 'onnx'.")
+    exported = str(checkpoint).endswith('.onnx')
+    if backend == 'torch' and exported:
+        raise ValueError(f'{checkpoint} is for the backend onnx: leave out the other one.')
+    if backend == 'onnx' and not exported:
+        raise ValueError(
+            f'the backend onnx needs a file that tools/export.py wrote, but the checkpoint is {checkpoint}: '
+            'export it, and name the .onnx file.'
+        )
+    if exported and (config or amp or device not in (None, 'cpu')):
+        raise ValueError(
+            f'{checkpoint} holds all there is to know and runs on the CPU: leave out config, amp and device.'
+        )
+    return exported
 
-    Raises:
-        ValueError: The config has no model.
-    """
-    if 'model' not in cfg:
-        raise ValueError('the config has no `model`: name one that a detector was trained with.')
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    kind = MODELS.get(cfg.model.type)
-    # What is not registered is said when it is built.
-    return kind is None or issubclass(kind, ParkingSlotDetector)
 
-
-def _begun(source: FrameSource, max_frames: int | None, kind: str) -> Inferred:
+def begun(source: FrameSource, max_frames: int | None, kind: str) -> Inferred:
+    """The outcome before the first frame."""
     total = source.total
     if max_frames is not None:
         total = max_frames if total is None else min(total, max_frames)
@@ -177,7 +189,7 @@ def _with_something(done: Inferred) -> Inferred:
 
 
 @contextmanager
-def _watched(
+def watched(
     done: Inferred,
     out_dir: str,
     classes: Sequence[str],
@@ -238,50 +250,3 @@ def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task('', total=total, rate='')
         yield lambda done: bar.update(task, completed=done, rate=rate(done))
-
-
-def _infer_with_mmdet(
-    cfg: Config,
-    checkpoint: str,
-    source: FrameSource,
-    out_dir: str,
-    device: str | None,
-    score_thr: float,
-    max_frames: int | None,
-) -> Inferred:
-    """Draw the boxes of any detector of mmdet, frame by frame, and write them as it words them."""
-    from mmdet.apis import DetInferencer  # noqa: PLC0415 (imports all of mmdet)
-
-    check_checkpoint(MODELS.build(cfg.model), checkpoint)
-    place = str(usable_device(device))
-    detector = DetInferencer(cfg, checkpoint, device=place, show_progress=False)
-    done, found = _begun(source, max_frames, 'boxes'), {}
-    with _watched(done, out_dir, detector.model.dataset_meta['classes']) as (
-        outputs,
-        stop,
-        advance,
-    ):
-        for frame in islice(source.frames, max_frames):
-            if stop.is_set():
-                break
-            image, reason = load_or_reason(frame)
-            if image is None:
-                done.skipped[frame.name] = reason
-                continue
-            result = detector(image, return_vis=True, pred_score_thr=score_thr)
-            found[frame.name] = result['predictions'][0]
-            drawn = InferredFrame(
-                frame.name,
-                *image.shape[1::-1],
-                predictions=None,
-                video=frame.video,
-                picture=np.ascontiguousarray(result['visualization'][0][..., ::-1]),
-            )
-            outputs.write_picture(drawn)
-            outputs.add_to_video(drawn)
-            done.frames += 1
-            done.found += sum(score >= score_thr for score in found[frame.name]['scores'])
-            advance(done.frames + len(done.skipped))
-    if found:
-        write_whole(Path(out_dir) / 'predictions.json', json.dumps(found))
-    return done

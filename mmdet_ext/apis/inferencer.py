@@ -8,10 +8,9 @@ from itertools import islice
 from typing import Any
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
-from mmengine.visualization import Visualizer
 
+from mmdet_ext.apis.engine import Engine
 from mmdet_ext.apis.frame_sources import (
     Frame,
     FrameSource,
@@ -21,7 +20,6 @@ from mmdet_ext.apis.frame_sources import (
 )
 from mmdet_ext.apis.pipelining import map_in_order
 from mmdet_ext.apis.prediction_writers import InferredFrame, PredictionOutputs
-from mmdet_ext.apis.torch_engine import TorchEngine, find_model
 from mmdet_ext.structures.predictions import ParkingSlotPredictions
 from mmdet_ext.visualization.drawing import draw_predictions
 
@@ -59,9 +57,9 @@ class ParkingSlotInferencer:
         checkpoint: str | None = None,
         device: str | None = None,
         amp: bool = False,
-        engine: TorchEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        self.engine = engine or TorchEngine.load(*find_model(config, checkpoint), device, amp)
+        self.engine = engine or _torch_engine(config, checkpoint, device, amp)
 
     def __call__(
         self,
@@ -222,6 +220,9 @@ class Window:
     """
 
     def __init__(self) -> None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+        from mmengine.visualization import Visualizer  # noqa: PLC0415 (only to show pictures)
+
         if plt.get_backend().lower() == 'agg':  # what matplotlib takes where it finds no display
             raise ValueError(
                 'show needs a display, and there is none here: leave it out and look at the files.'
@@ -234,6 +235,14 @@ class Window:
             self._visualizer.show(frame.picture, win_name=frame.name)
         else:
             self._visualizer.show(frame.picture, win_name=frame.video.name, wait_time=0.001)
+
+
+def _torch_engine(
+    config: str | None, checkpoint: str | None, device: str | None, amp: bool
+) -> Engine:
+    from mmdet_ext.apis.torch_engine import TorchEngine, find_model  # noqa: PLC0415 (imports mmdet)
+
+    return TorchEngine.load(*find_model(config, checkpoint), device, amp)
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

@@ -1,17 +1,14 @@
 """Datasets, on-disk formats, transforms and scene synthesis."""
 
-from . import transforms
-from .columnar import ColumnarDataset
-from .condition_balanced_dataset import ConditionBalancedDataset
-from .parking_slot_dataset import ParkingSlotDataset
-from .surround_view.scene_dataset import SurroundViewSceneDataset
-from .under_sampled_dataset import UnderSampledDataset
+from mmdet_ext.utils.lazy_imports import import_when_asked_for
 
-__all__ = [
-    'ColumnarDataset',
-    'ConditionBalancedDataset',
-    'ParkingSlotDataset',
-    'SurroundViewSceneDataset',
-    'UnderSampledDataset',
-    'transforms',
-]
+# The components need mmdet; the formats, which the runtime of exported models reads and writes, do not.
+_HOMES = {
+    'ColumnarDataset': 'components',
+    'ConditionBalancedDataset': 'components',
+    'ParkingSlotDataset': 'components',
+    'SurroundViewSceneDataset': 'components',
+    'UnderSampledDataset': 'components',
+}
+__all__ = list(_HOMES)
+__getattr__ = import_when_asked_for(__name__, _HOMES)

@@ -16,11 +16,13 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.visualization import Visualizer
 from rich.console import Console
 
 from mmdet_ext.apis import infer as infer_module
-from mmdet_ext.apis import inferencer
-from mmdet_ext.apis.infer import Inferred, finds_parking_slots, infer
+from mmdet_ext.apis import torch_engine
+from mmdet_ext.apis.infer import Inferred, infer
+from mmdet_ext.apis.stock_inference import finds_parking_slots
 from mmdet_ext.apis.torch_engine import TorchEngine
 from mmdet_ext.structures.predictions import ParkingSlotPredictions
 
@@ -87,7 +89,7 @@ def engine(monkeypatch, tmp_path):
     """Stands in for the network of the default config, in an empty current folder."""
     fake = FakeEngine()
     cfg = Config(dict(model=dict(type='ParkingSlotDetector')))
-    monkeypatch.setattr(infer_module, 'find_model', lambda *_: (cfg, 'ready.pth'))
+    monkeypatch.setattr(torch_engine, 'find_model', lambda *_: (cfg, 'ready.pth'))
     monkeypatch.setattr(TorchEngine, 'load', lambda *_: fake)
     monkeypatch.chdir(tmp_path)
     return fake
@@ -249,16 +251,16 @@ def test_in_a_terminal_progress_is_a_bar_with_the_rate(engine, tmp_path, monkeyp
 
 
 def test_showing_needs_a_display_and_says_so_first(engine, monkeypatch):
-    monkeypatch.setattr(inferencer.plt, 'get_backend', lambda: 'agg')
+    monkeypatch.setattr('matplotlib.pyplot.get_backend', lambda: 'agg')
     with pytest.raises(ValueError, match='show needs a display, and there is none here'):
         infer('nowhere.jpg', show=True)
 
 
 def test_pictures_are_shown_until_a_key_and_frames_for_a_moment(engine, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(inferencer.plt, 'get_backend', lambda: 'qtagg')
+    monkeypatch.setattr('matplotlib.pyplot.get_backend', lambda: 'qtagg')
     show = lambda self, image, **options: shown.append(options)  # noqa: E731 (a method)
-    monkeypatch.setattr(inferencer.Visualizer, 'show', show)
+    monkeypatch.setattr(Visualizer, 'show', show)
     write_images(tmp_path / 'in', 50)
     write_video(tmp_path / 'in/clip.mp4', 2)
     infer('in', out_dir='out', show=True)
@@ -272,6 +274,7 @@ def test_a_detector_of_anything_else_is_run_by_mmdet(tmp_path, monkeypatch):
     cfg = Config.fromfile('stock.py')
     assert not finds_parking_slots(cfg)
     init_default_scope('mmdet')
+    torch.manual_seed(0)
     meta = dict(dataset_meta=dict(classes=('car', 'van'), palette=[(9, 9, 9), (8, 8, 8)]))
     torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta=meta), 'stock.pth')
     write_images(tmp_path / 'in', 50)

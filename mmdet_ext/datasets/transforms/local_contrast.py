@@ -1,9 +1,9 @@
 """Even contrast in images whose light is not."""
 
-import cv2
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
+
+from mmdet_ext.utils.contrast import equalise_lightness
 
 
 @TRANSFORMS.register_module()
@@ -26,10 +26,7 @@ class LocalContrast(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Equalise the image's lightness."""
-        lab = cv2.cvtColor(results['img'], cv2.COLOR_BGR2LAB)
-        equaliser = cv2.createCLAHE(self.clip_limit, self.tiles)  # cannot be pickled: made anew
-        lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
-        results['img'] = cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
+        results['img'] = equalise_lightness(results['img'], self.clip_limit, self.tiles)
         return results
 
     def __repr__(self) -> str:
