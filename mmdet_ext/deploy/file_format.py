@@ -26,6 +26,9 @@ class ExportedModel:
         palette: Their colours, RGB.
         input_size: Width and height of the images that it takes, in pixels; None: any.
         network_size: Width and height that the network sees.
+        placement: How other images are brought to ``input_size``: ``centre`` and ``top_left`` keep their
+            shape and say where they stand in what is padded, ``stretch`` does not keep it.
+        padding: The pixel to pad with, BGR.
         score_threshold: What scores less is no finding.
         entrance_margin: Slots whose entrance corners lie further outside the image are none, in pixels
             of a 600-pixel-high image.
@@ -47,6 +50,8 @@ class ExportedModel:
     input_size: tuple[int, int] | None
     network_size: tuple[int, int]
     score_threshold: float
+    placement: str = 'centre'
+    padding: tuple[int, int, int] = (114, 114, 114)
     entrance_margin: float = 0.0
     label_kinds: tuple[str, ...] = ()
     local_contrast: dict | None = None

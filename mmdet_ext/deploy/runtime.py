@@ -14,8 +14,6 @@ from mmdet_ext.structures.predictions import ParkingSlotPredictions
 from mmdet_ext.structures.warping import affine_matrix, warp_image
 from mmdet_ext.utils.contrast import equalise_lightness
 
-_PADDING = 114  # grey, as in training
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -25,14 +23,14 @@ class Prepared:
         pixels: BGR, ``(H, W, 3)``, uint8.
         width: Of the image that it was made of, in pixels.
         height: Likewise.
-        factor: Pixels here per pixel there.
+        factor: Pixels here per pixel there, in x and y.
         offset: Where the centre of the first pixel there lies here, ``(2,)``.
     """
 
     pixels: np.ndarray
     width: int
     height: int
-    factor: float = 1.0
+    factor: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
 
     def back(self, positions: np.ndarray) -> np.ndarray:
@@ -136,7 +134,7 @@ class OnnxEngine:
         return self.predict([self.prepare(image) for image in images])
 
     def prepare(self, image: np.ndarray) -> Prepared:
-        """Bring an image to the size that the file takes, letterboxed as in training; any thread may.
+        """Bring an image to the size that the file takes as in training; any thread may.
 
         Args:
             image: BGR, ``(H, W, 3)``, uint8.
@@ -151,9 +149,24 @@ class OnnxEngine:
         size = self.model.input_size
         if size is None or tuple(size) == (width, height):
             return Prepared(image, width, height)
-        matrix = affine_matrix((width, height), tuple(size))
-        pixels = warp_image(image, matrix, tuple(size), _PADDING)
-        return Prepared(pixels, width, height, matrix[0, 0], tuple(matrix[:2, 2]))
+        if self.model.placement == 'centre':
+            matrix = affine_matrix((width, height), tuple(size))
+            pixels = warp_image(image, matrix, tuple(size), self.model.padding[0])
+            factor = matrix[0, 0], matrix[1, 1]
+            return Prepared(pixels, width, height, factor, tuple(matrix[:2, 2]))
+        return self._resize_as_mmdet(image)
+
+    def _resize_as_mmdet(self, image: np.ndarray) -> Prepared:
+        """As ``Resize`` and ``Pad`` do."""
+        height, width = image.shape[:2]
+        inner = size = tuple(self.model.input_size)
+        if self.model.placement == 'top_left':
+            ratio = min(size[0] / width, size[1] / height)
+            inner = int(width * ratio + 0.5), int(height * ratio + 0.5)
+        pixels = np.empty((size[1], size[0], 3), np.uint8)
+        pixels[:] = self.model.padding
+        pixels[: inner[1], : inner[0]] = cv2.resize(image, inner)
+        return Prepared(pixels, width, height, (inner[0] / width, inner[1] / height))
 
     def predict(self, batch: Sequence[Prepared]) -> list:
         """Run the file on a batch; any thread may.

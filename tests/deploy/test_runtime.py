@@ -1,12 +1,16 @@
 """Exported models run without torch and find what torch finds."""
 
+import json
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
+from mmdet.datasets.transforms import Pad, Resize
 
+from mmdet_ext.apis.infer import infer
 from mmdet_ext.apis.inferencer import ParkingSlotInferencer
 from mmdet_ext.apis.torch_engine import TorchEngine, find_model
 from mmdet_ext.deploy.file_format import ExportedModel
@@ -65,9 +69,59 @@ def test_an_inferencer_runs_it_in_threads(engine, scenes):
         np.testing.assert_allclose(one.corners, engine(image)[0].above(0.3).corners, atol=1e-3)
 
 
+def test_infer_writes_the_same_files_as_with_torch(exported, scenes, tmp_path):
+    cv2.imwrite(str(tmp_path / '0.png'), scenes[1])
+    picture, written = str(tmp_path / '0.png'), []
+    for name, checkpoint in (('onnx', str(exported)), ('torch', None)):
+        infer(picture, checkpoint=checkpoint, out_dir=str(tmp_path / name), device='cpu')
+        written.append(json.loads((tmp_path / name / 'predictions.json').read_text()))
+        assert (tmp_path / name / 'pictures/0.png').is_file()
+    ours, theirs = written
+    assert list(ours) == list(theirs)
+    assert len(ours['annotations']) == len(theirs['annotations']) > 0
+    for one, other in zip(ours['annotations'], theirs['annotations'], strict=True):
+        assert list(one) == list(other)
+        np.testing.assert_allclose(one['keypoints'], other['keypoints'], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(backend='tensorrt'), "the backend is 'tensorrt'; expected 'torch' or 'onnx'"),
+        (dict(backend='torch', checkpoint='x.onnx'), r'x\.onnx is for the backend onnx'),
+        (dict(backend='onnx'), r'needs a file that tools/export\.py wrote'),
+        (dict(checkpoint='x.onnx', config='x.py'), 'leave out config, amp and device'),
+        (dict(checkpoint='x.onnx', device='cuda'), 'leave out config, amp and device'),
+    ],
+)
+def test_a_backend_that_does_not_fit_is_told(scenes, tmp_path, options, message):
+    cv2.imwrite(str(tmp_path / '0.png'), scenes[1])
+    with pytest.raises(ValueError, match=message):
+        infer(str(tmp_path / '0.png'), out_dir=str(tmp_path / 'out'), **options)
+
+
 def test_positions_go_back_through_the_letterbox():
-    image = Prepared(np.zeros((4, 4, 3), np.uint8), 40, 20, factor=0.1, offset=(-0.45, 0.55))
-    np.testing.assert_allclose(image.back(np.array([[1.55, 1.55]])), [[20, 10]], rtol=1e-6)
+    image = Prepared(
+        np.zeros((4, 4, 3), np.uint8), 40, 20, factor=(0.1, 0.05), offset=(-0.45, 0.55)
+    )
+    np.testing.assert_allclose(image.back(np.array([[1.55, 1.55]])), [[20, 20]], rtol=1e-6)
+
+
+@pytest.mark.parametrize('keep_ratio', [True, False])
+def test_images_of_stock_detectors_are_placed_as_mmdet_does(exported, tmp_path, keep_ratio):
+    placement = '"top_left"' if keep_ratio else '"stretch"'
+    said = {'mmdet_ext.placement': placement, 'mmdet_ext.padding': '[1, 2, 3]'}
+    engine = OnnxEngine(changed(exported, tmp_path / 'x.onnx', **said))
+    image = np.random.default_rng(0).integers(0, 256, (101, 203, 3), dtype=np.uint8)
+    results = Resize(scale=(320, 320), keep_ratio=keep_ratio)(dict(img=image.copy()))
+    results = Pad(size=(320, 320), pad_val=dict(img=(1, 2, 3)))(results)
+    prepared = engine.prepare(image)
+    np.testing.assert_array_equal(prepared.pixels, results['img'])
+    np.testing.assert_allclose(prepared.factor, results['scale_factor'])
+    box = np.array([[50.0, 20, 150, 90]]) * np.tile(results['scale_factor'], 2)
+    np.testing.assert_allclose(
+        prepared.back(box.reshape(-1, 2, 2)), [[[50, 20], [150, 90]]], rtol=1e-6
+    )
 
 
 def test_slots_entered_from_outside_the_image_are_none(engine):
