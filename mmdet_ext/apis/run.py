@@ -20,7 +20,8 @@ from mmdet_ext.models.layers.nms import check_nms_cfg
 from mmdet_ext.utils.checkpoint import check_checkpoint, require_checkpoint_file
 from mmdet_ext.utils.checkpoint_files import find_intact_checkpoint
 from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
-from mmdet_ext.utils.dist import cpu_process_group
+from mmdet_ext.utils.dist import process_group, restarts_of_torchrun
+from mmdet_ext.utils.dist_checks import require_a_share_for_each_rank, require_devices
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
 from mmdet_ext.utils.files import write_whole
 from mmdet_ext.utils.model_wrappers import unwrapped
@@ -118,18 +119,21 @@ def train(
                 'rate was chosen for.'
             )
         cfg.auto_scale_lr.enable = True
+    require_devices(cfg)
     _check_work_dir(cfg.work_dir)
-    passed_over = _resume_from(cfg, resume) if resume else []
+    passed_over = _resume_from(cfg, resume)
     if cfg.get('load_from'):
         require_checkpoint_file(cfg.load_from)
 
-    with cpu_process_group(cfg), explained_config_errors(cfg):
+    with process_group(cfg), explained_config_errors(cfg):
         _check_nms(cfg.get('model', {}))
         runner = build_runner(cfg)
         for damage in passed_over:
             runner.logger.warning(f'{damage}: passed over, an older one is resumed from.')
-        count_accumulation(runner)
+        if isinstance(runner, Runner):  # the flexible runner scales in its strategy
+            count_accumulation(runner)
         check_before_training(cfg)
+        require_a_share_for_each_rank(runner)
         _check_start(runner, cfg)
         _run_training(runner)
     return runner
@@ -188,7 +192,7 @@ def evaluate(
     if tta:
         _use_tta(cfg, config)
 
-    with cpu_process_group(cfg), explained_config_errors(cfg):
+    with process_group(cfg), explained_config_errors(cfg):
         runner = build_runner(cfg)
         check_checkpoint(unwrapped(runner.model), checkpoint)
         source = report and report_source(runner.test_loop.dataloader.dataset, config)
@@ -239,8 +243,12 @@ def _check_nms(node: object) -> None:
             _check_nms(item)
 
 
-def _resume_from(cfg: Config, resume: str) -> list[str]:
+def _resume_from(cfg: Config, resume: str | None) -> list[str]:
     """Settle what to resume from; what is wrong with checkpoints that were passed over."""
+    if restarts_of_torchrun() and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+        resume = 'auto'  # a process was lost: what was saved since is later than what it began from
+    if resume is None:
+        return []
     cfg.resume, passed_over = True, []
     cfg.load_from = resume
     if resume == 'auto':

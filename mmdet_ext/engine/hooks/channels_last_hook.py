@@ -4,6 +4,7 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 
 
 @HOOKS.register_module()
@@ -15,5 +16,14 @@ class ChannelsLastHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Convert the model once."""
-        runner.model.to(memory_format=torch.channels_last)
+        """Convert the model once; not in DDP under a runner that cannot wrap it anew."""
+        wrapped = isinstance(runner.model, DistributedDataParallel)
+        if wrapped and not hasattr(runner, 'wrap_model'):  # FlexibleRunner
+            return
+        # Of nn.Module: mmdet's distillation detectors have a `to` that takes devices alone.
+        torch.nn.Module.to(runner.model, memory_format=torch.channels_last)
+        if wrapped:
+            # DDP has laid out its buckets for the weights as they were: the first gradients would get
+            # mixed up (found in torch 2.1 and 2.11).
+            wrapper = runner.cfg.get('model_wrapper_cfg')
+            runner.model = runner.wrap_model(wrapper, runner.model.module)

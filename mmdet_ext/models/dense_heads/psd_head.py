@@ -8,6 +8,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.model import bias_init_with_prob, normal_init
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -397,7 +398,8 @@ def _labelled(samples: SampleList, kind: str, like: Tensor) -> Tensor:
 
 
 def _average(count: Tensor) -> float:
-    return max(reduce_mean(count.float()).item(), 1.0)
+    """Mean over processes, so that their gradients average to those of all images together."""
+    return max(reduce_mean(count.float()).item(), 1 / get_world_size())
 
 
 def _to_original(points: InstanceData, slots: InstanceData, matrix: np.ndarray) -> None:
