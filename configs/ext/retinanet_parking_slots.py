@@ -18,6 +18,43 @@ neck_channels = 48
 max_epochs = 8
 base_lr = 2e-3
 
+# --tta: the image and its mirrorings, all of which training showed, too; other sizes than that of training
+# make it worse. Stock `nms` keeps one box of each object and gains nothing; weighted, all count.
+tta_model = dict(
+    type='DetTTAModel',
+    tta_cfg=dict(nms=dict(type='weighted_nms', iou_threshold=0.6), max_per_img=100),
+)
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=_base_.image_size, keep_ratio=True)],
+            [
+                dict(type='RandomFlip', prob=0.0),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='vertical'),
+                dict(type='RandomFlip', prob=1.0, direction='diagonal'),
+            ],
+            [dict(type='LoadAnnotations', with_bbox=True)],
+            [
+                dict(
+                    type='PackDetInputs',
+                    meta_keys=(
+                        'img_id',
+                        'img_path',
+                        'ori_shape',
+                        'img_shape',
+                        'scale_factor',
+                        'flip',
+                        'flip_direction',
+                    ),
+                )
+            ],
+        ],
+    ),
+]
+
 # The rest follows.
 model = dict(
     backbone=dict(

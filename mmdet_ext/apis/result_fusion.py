@@ -33,8 +33,8 @@ class FusionReport:
     """What a fusion gave.
 
     Attributes:
-        rows: For each file and for the fusion ``name``, ``weight``, ``images``, ``detections`` and, with
-            annotations, ``mAP``, ``mAP_50`` and ``mAP_75``.
+        rows: For each file and for the fusion ``name``, ``weight``, ``images``, what was found and metrics:
+            of boxes ``detections`` and, with annotations, ``mAP``, ``mAP_50`` and ``mAP_75``.
         warnings: Sentences about what was left out and about how the files differ.
     """
 
@@ -56,7 +56,7 @@ class FusionReport:
 def _cell(key: str, value: Any) -> str:
     if value is None:
         return ''
-    if key in _METRICS:
+    if key in _METRICS or '/' in key:
         return f'{value:.4f}'
     return value if isinstance(value, str) else f'{value:,}'
 
@@ -140,8 +140,9 @@ def fuse_results(
         ValueError: An option is out of range, a file is not what it should be, or they do not fit together.
     """
     files = [Path(file) for file in files]
-    weights = _checked_weights(files, weights)
-    _check_options(files, Path(out), iou_threshold, skip_threshold, score_mode)
+    weights = checked_weights(files, weights)
+    check_files(files, Path(out))
+    _check_options(iou_threshold, skip_threshold, score_mode)
     results = [read_result_file(file, annotations, classes) for file in files]
     truth = None if annotations is None else CocoFile(annotations)
     report = FusionReport([], [note for result in results for note in result.notes])
@@ -161,7 +162,12 @@ def fuse_results(
     return report
 
 
-def _checked_weights(files: Sequence[Path], weights: Sequence[float] | None) -> list[float]:
+def checked_weights(files: Sequence[Path], weights: Sequence[float] | None) -> list[float]:
+    """Weights of files: as given, or 1 each.
+
+    Raises:
+        ValueError: Their number is not that of the files, or one is not positive.
+    """
     weights = [1.0] * len(files) if weights is None else [float(weight) for weight in weights]
     if len(weights) != len(files):
         raise ValueError(
@@ -172,9 +178,12 @@ def _checked_weights(files: Sequence[Path], weights: Sequence[float] | None) -> 
     return weights
 
 
-def _check_options(
-    files: Sequence[Path], out: Path, iou_threshold: float, skip_threshold: float, score_mode: str
-) -> None:
+def check_files(files: Sequence[Path], out: Path) -> None:
+    """Check that files can be fused into another.
+
+    Raises:
+        ValueError: There are less than two, one is given twice, or is to be written over.
+    """
     if len(files) < 2:
         raise ValueError(f'{len(files)} result file is given; a fusion needs at least two.')
     resolved = [file.resolve() for file in files]
@@ -183,6 +192,9 @@ def _check_options(
             raise ValueError(f'{files[i]} is given twice; give it once, with a larger weight.')
     if out.resolve() in resolved:
         raise ValueError(f'{out} is a file to fuse; write to another.')
+
+
+def _check_options(iou_threshold: float, skip_threshold: float, score_mode: str) -> None:
     for name, value in (('IoU', iou_threshold), ('skip', skip_threshold)):
         if not 0 <= value < 1:
             raise ValueError(f'The {name} threshold is {value}; give a number from 0 to below 1.')

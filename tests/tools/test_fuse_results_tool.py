@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mmdet_ext.apis import slot_fusion
+from mmdet_ext.apis.result_fusion import FusionReport
+
 
 @pytest.fixture
 def main(tool):
@@ -51,3 +54,24 @@ def test_warnings_and_mistakes_go_to_the_error_stream(main, tmp_path, capsys, er
     assert 'warning: ' in capsys.readouterr().err
     message = error_of(main, one, other, '--out', str(tmp_path / 'c.json'), '--score-mode', 'mean')
     assert message.startswith("error: There is no score mode 'mean'")
+
+
+def test_slots_go_to_their_own_fusion_and_need_annotations(main, monkeypatch, capsys):
+    calls = []
+
+    def fuse(*args, **options):
+        calls.append((args, options))
+        return FusionReport([{'name': 'fused', 'slot/f1': 0.9375}], ['half is missing'])
+
+    monkeypatch.setattr(slot_fusion, 'fuse_slot_results', fuse)
+    files = ['a.pkl', 'b.pkl', '--slots', '--out', 'c.pkl']
+    with pytest.raises(SystemExit):
+        main(files)
+    assert '--slots needs --annotations' in capsys.readouterr().err
+    main([*files, '--annotations', 'val.json', '--weights', '2', '1', '--slot-radius', '20'])
+    args, options = calls[0]
+    assert args == (['a.pkl', 'b.pkl'], 'c.pkl', 'val.json')
+    assert options == dict(weights=[2.0, 1.0], point_radius=10.0, slot_radius=20.0)
+    printed = capsys.readouterr()
+    assert '0.9375' in printed.out
+    assert 'warning: half is missing' in printed.err

@@ -2,10 +2,13 @@
 
 from .channels_last_hook import ChannelsLastHook
 from .class_check_hook import ClassCheckHook
+from .compile_hook import CompileHook
 from .drop_block_schedule_hook import DropBlockScheduleHook
 from .early_stopping_hook import ResumableEarlyStoppingHook
 from .freeze_hook import FreezeHook
+from .gradient_compression_hook import GradientCompressionHook
 from .interrupt_hook import InterruptHook
+from .keep_freed_memory_hook import KeepFreedMemoryHook
 from .l1_regularization_hook import L1RegularizationHook
 from .non_finite_guard_hook import NonFiniteGuardHook
 from .out_of_memory_hook import OutOfMemoryHook
@@ -23,9 +26,12 @@ from .visualization_hook import ParkingSlotVisualizationHook
 __all__ = [
     'ChannelsLastHook',
     'ClassCheckHook',
+    'CompileHook',
     'DropBlockScheduleHook',
     'FreezeHook',
+    'GradientCompressionHook',
     'InterruptHook',
+    'KeepFreedMemoryHook',
     'L1RegularizationHook',
     'NonFiniteGuardHook',
     'OutOfMemoryHook',
