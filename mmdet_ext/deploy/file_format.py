@@ -88,4 +88,5 @@ class ExportedModel:
                 'it again, or install the version of mmdet_ext that wrote it '
                 f'({json.loads(metadata.get("mmdet_ext.version", "null"))}).'
             )
-        return cls(**{f.name: json.loads(metadata[f'mmdet_ext.{f.name}']) for f in fields(cls)})
+        texts = {f.name: metadata.get(f'mmdet_ext.{f.name}') for f in fields(cls)}
+        return cls(**{name: json.loads(text) for name, text in texts.items() if text is not None})

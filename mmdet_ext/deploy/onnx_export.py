@@ -85,6 +85,7 @@ def _with_dynamo(graph: nn.Module, images: torch.Tensor, opset: int):
             i: torch.export.Dim(name, min=8, max=_LARGEST)
             for i, name in ((1, 'height'), (2, 'width'))
         }
+    logging.getLogger('onnx_ir').setLevel(logging.ERROR)  # it warns of what torch does
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter('ignore')  # of torch about itself
         program = torch.onnx.export(

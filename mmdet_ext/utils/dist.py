@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmdet_ext.utils.dist_agreement import require_same_run
 from mmdet_ext.utils.dist_wrapper import CPUDistributedDataParallel
 
 _NEEDED = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+_PATIENCE = 0.2  # seconds, for gloo's threads
 _GLOO_FAILED = ('gloo', 'Connection closed by peer', 'Connection reset by peer')
 
 
@@ -55,7 +57,16 @@ def process_group(cfg: Config) -> Iterator[None]:
         raise ConnectionError(_lost_rank_sentence(error, cfg.work_dir)) from error
     finally:
         if ended_well or over_gloo:  # NCCL would wait for what a lost rank will never send
-            distributed.destroy_process_group()
+            _end_group()
+
+
+def _end_group() -> None:
+    """End the group when gloo's threads have let go of the last operation.
+
+    In torch 2.1 the end holds the interpreter's lock while it waits for threads that may need it.
+    """
+    time.sleep(_PATIENCE)
+    distributed.destroy_process_group()
 
 
 def is_lost_connection(error: RuntimeError) -> bool:
@@ -100,7 +111,7 @@ def _start_with_gpus(cfg: Config, options: dict) -> None:
         )
     # The runner does it in this order, too: the other way round mmengine warns.
     set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}), distributed=True)
-    init_dist(cfg.launcher, **options)
+    init_dist(cfg.launcher, **options, **_fresh_store())
 
 
 def _start_on_cpu(cfg: Config, options: dict) -> None:
@@ -112,8 +123,18 @@ def _start_on_cpu(cfg: Config, options: dict) -> None:
     if 'timeout' in options:
         options['timeout'] = datetime.timedelta(seconds=options['timeout'])
     kept = {key: options[key] for key in ('timeout', 'init_method') if key in options}
-    distributed.init_process_group('gloo', **kept)
+    distributed.init_process_group('gloo', **kept, **_fresh_store())
     _wrap_for_cpu(cfg)
+
+
+def _fresh_store() -> dict:
+    """Where processes that torchrun has started again meet: not where addresses of lost ones are kept."""
+    restarts = restarts_of_torchrun()
+    if not restarts:
+        return {}
+    store, rank, world_size = next(distributed.rendezvous('env://'))
+    store = distributed.PrefixStore(f'restart_{restarts}', store)
+    return dict(store=store, rank=rank, world_size=world_size)
 
 
 def _wrap_for_cpu(cfg: Config) -> None:

@@ -16,8 +16,9 @@ _MOST_BOXES = {'nms_pre': 200, 'max_per_img': 50, 'num': 32}  # num: of a sample
 _LARGEST = 512  # pixels up to which image sizes stay as they are
 _SMALL = 320  # what a larger one becomes
 _SIZES = ('scale', 'scales', 'size', 'img_scale', 'crop_size', 'border', 'random_size_range')
-# Parts of the default runtime that take time and that a recipe inherits without being about them.
+# Parts of the default runtime that take time, or signals, and that a recipe is not about.
 _COSTLY = {
+    'InterruptHook',
     'SafeCheckpointHook',
     'CheckpointHook',
     'ProgressBarHook',

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end training with a checkpoint."""
 
+import os
 import signal
 import sys
 import threading
@@ -34,12 +35,14 @@ class InterruptHook(Hook):
     def __init__(self) -> None:
         self.received: int | None = None
         self._handlers: dict[int, Any] = {}
+        self._process = os.getpid()
 
     def before_train(self, runner: Runner) -> None:
         """Start to listen, in the main thread; elsewhere Python delivers no signals."""
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loop.dataloader.worker_init_fn = _DeafWorker(loop.dataloader.worker_init_fn)
+        self._process = os.getpid()
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
@@ -80,8 +83,11 @@ class InterruptHook(Hook):
         self._handlers = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
         self.release()
+        if os.getpid() != self._process:  # a fork, such as of a pool, has none of this to do
+            os.kill(os.getpid(), number)
+            return
+        self.received = number
         if is_main_process():
             print(
                 f'\n{_name(number)}: the iteration is finished, then a checkpoint is saved (once more '
