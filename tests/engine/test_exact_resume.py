@@ -1,8 +1,10 @@
 """A training that was interrupted goes on as if it had not been."""
 
+import multiprocessing
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +129,34 @@ def test_a_signal_saves_in_the_middle_of_an_epoch_and_training_goes_on_there(
     run(tmp_path / 'cut', resume=True, workers=workers)
     assert first_in(last_state(tmp_path / 'whole'), last_state(tmp_path / 'cut')) is None
     assert not (tmp_path / 'cut/interrupted.pth').exists()
+
+
+def test_a_forked_process_has_no_part_in_what_a_signal_does(tmp_path):
+    class Pool(Hook):
+        """Ends a process of its own, as validations of mmdet do."""
+
+        exitcodes = []
+
+        def after_train_epoch(self, runner):
+            child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+            child.start()
+            child.terminate()
+            child.join(5)
+            self.exitcodes.append(child.exitcode)
+            child.kill()
+
+    pool = Pool()
+    runner = run(tmp_path, pool)
+    assert set(pool.exitcodes) == {-signal.SIGTERM}
+    assert runner.iter == runner.max_iters
+
+
+def test_a_schedule_that_keeps_a_function_is_resumed_from(tmp_path):
+    schedule = [dict(type='OneCycleLR', eta_max=0.1, total_steps=20, by_epoch=False)]
+    run(tmp_path / 'whole', param_scheduler=schedule)
+    interrupted(tmp_path / 'cut', 7, param_scheduler=schedule)
+    run(tmp_path / 'cut', resume=True, param_scheduler=schedule)
+    assert first_in(last_state(tmp_path / 'whole'), last_state(tmp_path / 'cut')) is None
 
 
 def test_without_the_hook_that_could_save_a_signal_ends_training_all_the_same(tmp_path):

@@ -83,11 +83,12 @@ class InterruptHook(Hook):
         self._handlers = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.release()
-        if os.getpid() != self._process:  # a fork, such as of a pool, has none of this to do
+        if os.getpid() != self._process:  # a fork, such as of a pool, is simply ended
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         self.received = number
+        self.release()
         if is_main_process():
             print(
                 f'\n{_name(number)}: the iteration is finished, then a checkpoint is saved (once more '

@@ -106,7 +106,8 @@ class SafeCheckpointHook(CheckpointHook):
         return self._saved_step == self._steps_done(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the state, except to the best checkpoint, which nobody resumes from."""
+        """Add the state, except to the best checkpoint, which nobody resumes from; leave functions out."""
+        _drop_functions(checkpoint.get('param_schedulers'))
         if self._saving is not None:
             checkpoint[STATE_KEY] = self._saving.to_dict()
 
@@ -183,3 +184,11 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _steps_done(self, runner: Runner) -> int:
         return runner.epoch if self.by_epoch else runner.iter
+
+
+def _drop_functions(states: list[dict] | dict | None) -> None:
+    """OneCycleLR keeps one in its state, which each scheduler makes anew and no safe reading lets pass."""
+    groups = states.values() if isinstance(states, dict) else [states or []]
+    for state in (each for group in groups for each in group):
+        for key in [key for key, value in state.items() if callable(value)]:
+            del state[key]
