@@ -111,6 +111,11 @@ def infer(
         from mmdet_ext.deploy.runtime import OnnxEngine  # noqa: PLC0415 (needs onnxruntime)
 
         engine = OnnxEngine(checkpoint)
+        if engine.model.kind == 'boxes':
+            from mmdet_ext.apis.box_inference import infer_exported_boxes  # noqa: PLC0415
+
+            options = (out_dir, score_thr, max_frames, pictures)
+            return _with_something(infer_exported_boxes(engine, source, *options))
     else:
         from mmdet_ext.apis import stock_inference  # noqa: PLC0415 (imports mmdet)
         from mmdet_ext.apis.torch_engine import TorchEngine, find_model  # noqa: PLC0415

@@ -19,6 +19,7 @@ from mmdet_ext.datasets.surround_view.making import scene_rng
 from mmdet_ext.datasets.surround_view.presets import scene_config
 from mmdet_ext.datasets.surround_view.render import render_scene
 from mmdet_ext.deploy.accuracy import Accuracy, LabelledImages
+from mmdet_ext.deploy.box_agreement import BoxAgreement, box_agreement
 from mmdet_ext.deploy.compression import first_good, write_half, write_int8
 from mmdet_ext.deploy.onnx_export import OPSET, write_onnx
 from mmdet_ext.deploy.parity import Parity, as_torch_says, compare
@@ -29,6 +30,7 @@ _SCENES = 4
 _MOST_IMAGES = 200
 _KEPT = (0, 1, 2, 4, 8)  # last layers left in float32, tried in this order
 _LEAST_F1_LOST, _LEAST_ERROR_ADDED = 0.005, 0.05
+_LEAST_BOXES_LOST = 0.02
 
 Say = Callable[[str], None]
 
@@ -45,7 +47,7 @@ class Exported:
 
     paths: dict[str, Path] = field(default_factory=dict)
     parity: Parity | None = None
-    accuracies: dict[str, Accuracy | Parity] = field(default_factory=dict)
+    accuracies: dict[str, Accuracy | BoxAgreement] = field(default_factory=dict)
 
 
 def export(
@@ -217,11 +219,11 @@ def _yardstick(
     pictures: list[np.ndarray],
     folder: str,
     say: Say,
-) -> Callable[[OnnxEngine], Accuracy | Parity]:
+) -> Callable[[OnnxEngine], Accuracy | BoxAgreement]:
     """How to measure the worth of a file."""
     if engine.model.kind == 'boxes':
         say(f'costs are measured against what the fp32 file finds in {len(pictures)} images')
-        return partial(compare, reference=lambda each: engine.predict([each])[0], images=pictures)
+        return partial(box_agreement, truth=engine, images=pictures)
     known = known or LabelledImages.as_found_by(engine, pictures, folder)
     say(f'costs are measured on {known.origin}')
     return known.measure
@@ -254,10 +256,10 @@ def _add_int8(
     done.paths['int8'], done.accuracies['int8'] = path, tried[best]
 
 
-def _cost(found: Accuracy | Parity, whole: Accuracy | Parity) -> float:
+def _cost(found: Accuracy | BoxAgreement, whole: Accuracy | BoxAgreement) -> float:
     """How much is lost, in what may be."""
-    if isinstance(found, Parity):
-        return max(found.unmatched / max(0.05 * found.objects, 1), found.position / 5)
+    if isinstance(found, BoxAgreement):
+        return (1 - found.f1) / _LEAST_BOXES_LOST
     lost = (whole.f1 - found.f1) / _LEAST_F1_LOST
     return max(lost, (found.corner_error / whole.corner_error - 1) / _LEAST_ERROR_ADDED)
 

@@ -52,6 +52,11 @@ class BoxPredictions:
     scores: np.ndarray
     labels: np.ndarray
 
+    def above(self, score: float) -> 'BoxPredictions':
+        """Those that score at least ``score``."""
+        kept = self.scores >= score
+        return BoxPredictions(self.boxes[kept], self.scores[kept], self.labels[kept])
+
 
 class OnnxEngine:
     """Runs a file of tools/export.py.

@@ -210,3 +210,40 @@ FOREIGN = """
 <ir_version: 8, opset_import: ["" : 17]>
 agraph (float[N] x) => (float[N] y) { y = Relu(x) }
 """
+
+
+@pytest.fixture
+def boxes_engine(monkeypatch, exported, tmp_path):
+    """Of a file that says that it finds boxes; it finds one in each image."""
+    said = {'mmdet_ext.kind': '"boxes"', 'mmdet_ext.score_threshold': '0.0'}
+    found = np.array([[[8, 8, 40, 24.0]]]), np.array([[0.75]]), np.array([[2]])
+    monkeypatch.setattr(OnnxEngine, 'run', lambda self, images: list(found))
+    return OnnxEngine(changed(exported, tmp_path / 'boxes.onnx', **said))
+
+
+def test_infer_lists_and_draws_the_boxes_of_exported_detectors(boxes_engine, tmp_path):
+    cv2.imwrite(str(tmp_path / '0.png'), np.full((160, 320, 3), 128, np.uint8))
+    done = infer(
+        str(tmp_path / '0.png'),
+        checkpoint=str(tmp_path / 'boxes.onnx'),
+        out_dir=str(tmp_path / 'out'),
+    )
+    assert (done.frames, done.found, done.kind) == (1, 1, 'boxes')
+    listed = json.loads((tmp_path / 'out/predictions.json').read_text())['0.png']
+    prepared = boxes_engine.prepare(np.full((160, 320, 3), 128, np.uint8))
+    expected = prepared.back(np.array([[8, 8], [40, 24.0]])).clip(0).reshape(-1)
+    np.testing.assert_allclose(listed['bboxes'], [expected], atol=1e-4)
+    assert (listed['scores'], listed['labels']) == ([0.75], [2])
+    drawn = cv2.imread(str(tmp_path / 'out/pictures/0.png'))
+    colour = np.array(boxes_engine.palette[2][::-1])
+    left, _, _, bottom = expected.round().astype(int)
+    assert (drawn[min(bottom, 159), left + 2] == colour).all() or (drawn[:, left] == colour).all(
+        -1
+    ).any()
+    nothing = infer(
+        str(tmp_path / '0.png'),
+        checkpoint=str(tmp_path / 'boxes.onnx'),
+        out_dir=str(tmp_path / 'out'),
+        score_thr=0.8,
+    )
+    assert nothing.found == 0
