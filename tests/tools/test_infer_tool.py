@@ -43,7 +43,7 @@ def test_every_option_reaches_the_function(tool, monkeypatch, capsys):
     done = module.Inferred('slots', 9, frames=7, found=21, skipped={'a.jpg': 'it is torn.'})
     monkeypatch.setattr(module, 'infer', lambda *a, **k: calls.append((a, k)) or done)
     options = '--config c.py --checkpoint c.pth --out-dir o --device cpu --amp --score-thr 0.5'
-    more = '--batch-size 4 --metres-per-pixel 0.02 --fps 12 --max-frames 7 --no-pictures --show'
+    more = '--batch-size 4 --metres-per-pixel 0.02 --fps 12 --max-frames 7 --no-pictures --show --backend torch'
     tool('infer').main(['a.jpg', '0', *options.split(), *more.split()])
     arguments = dict(
         out_dir='o',
@@ -56,6 +56,7 @@ def test_every_option_reaches_the_function(tool, monkeypatch, capsys):
         max_frames=7,
         pictures=False,
         show=True,
+        backend='torch',
     )
     assert calls == [((['a.jpg', '0'], 'c.py', 'c.pth'), arguments)]
     *_, skipped, summary, where = capsys.readouterr().out.splitlines()

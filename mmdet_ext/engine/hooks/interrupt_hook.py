@@ -35,15 +35,14 @@ class InterruptHook(Hook):
     def __init__(self) -> None:
         self.received: int | None = None
         self._handlers: dict[int, Any] = {}
-        self._process = os.getpid()
 
     def before_train(self, runner: Runner) -> None:
         """Start to listen, in the main thread; elsewhere Python delivers no signals."""
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loop.dataloader.worker_init_fn = _DeafWorker(loop.dataloader.worker_init_fn)
-        self._process = os.getpid()
         if threading.current_thread() is threading.main_thread():
+            _Forks.listening = self
             self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *_: Any, **__: Any) -> None:
@@ -83,10 +82,6 @@ class InterruptHook(Hook):
         self._handlers = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a fork, such as of a pool, is simply ended
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         self.received = number
         self.release()
         if is_main_process():
@@ -111,6 +106,40 @@ class InterruptHook(Hook):
             f'{_name(self.received)} ended the training: {done}; go on with --resume.'
         )
         raise SystemExit(128 + self.received)
+
+
+class _Forks:
+    """Has forked processes, such as those of a pool, simply ended by signals.
+
+    Python drops signals that come while it forks, so they are held back until the handlers are gone.
+    """
+
+    listening: InterruptHook | None = None
+
+    @classmethod
+    def before(cls) -> None:
+        if cls.listening is not None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    @classmethod
+    def after_in_parent(cls) -> None:
+        if cls.listening is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    @classmethod
+    def after_in_child(cls) -> None:
+        if cls.listening is not None:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            cls.listening = None
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+os.register_at_fork(
+    before=_Forks.before,
+    after_in_parent=_Forks.after_in_parent,
+    after_in_child=_Forks.after_in_child,
+)
 
 
 class _DeafWorker:
