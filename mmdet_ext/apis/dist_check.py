@@ -11,6 +11,8 @@ import torch
 from rich.table import Table
 from torch import Tensor, distributed
 
+from mmdet_ext.utils.dist import end_group
+
 SIZES = (1 << 10, 1 << 20, 1 << 24, 1 << 26)
 """Bytes that are summed over all ranks, one size after the other."""
 
@@ -68,7 +70,7 @@ def check_ranks(
         raise ConnectionError(_no_answer_sentence(backend, error)) from error
     finally:
         if distributed.is_initialized() and backend == 'gloo':  # NCCL would wait for lost ranks
-            distributed.destroy_process_group()
+            end_group()
 
 
 def describe_rank() -> str:

@@ -57,10 +57,10 @@ def process_group(cfg: Config) -> Iterator[None]:
         raise ConnectionError(_lost_rank_sentence(error, cfg.work_dir)) from error
     finally:
         if ended_well or over_gloo:  # NCCL would wait for what a lost rank will never send
-            _end_group()
+            end_group()
 
 
-def _end_group() -> None:
+def end_group() -> None:
     """End the group when gloo's threads have let go of the last operation.
 
     In torch 2.1 the end holds the interpreter's lock while it waits for threads that may need it.

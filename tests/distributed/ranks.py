@@ -10,6 +10,8 @@ import traceback
 import torch
 from torch import distributed
 
+from mmdet_ext.utils.dist import end_group
+
 
 def free_port():
     with socket.socket() as probe:
@@ -61,4 +63,4 @@ def _run(results, rank, world, port, group, function, args):
     results.put((rank, pickle.dumps(result)))
     if group:
         distributed.barrier()
-        distributed.destroy_process_group()
+        end_group()
