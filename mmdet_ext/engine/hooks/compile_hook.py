@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 from torch import nn
 
 from mmdet_ext.utils.errors import did_you_mean
@@ -33,6 +35,11 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Mark the parts; torch compiles them at their first call."""
+        if digit_version(torch.__version__) < digit_version('2.2'):
+            raise ValueError(
+                f'CompileHook needs torch 2.2: compilation in torch {torch.__version__} makes optimizers '
+                'forget the hooks that guards and penalties hang on; leave it out.'
+            )
         compile_parts(unwrapped(runner.model), self.parts, self.options)
 
 
