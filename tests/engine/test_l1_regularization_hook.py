@@ -2,8 +2,16 @@
 
 import pytest
 import torch
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from tiny_training import Model, fresh_globals, images, train, weights  # noqa: F401
+from mmengine.optim import OptimWrapper
+from tiny_training import (
+    Model,
+    ScaledOnCPU,
+    fresh_globals,  # noqa: F401
+    images,
+    needs_scaler,
+    train,
+    weights,
+)
 
 from mmdet_ext.engine.hooks.l1_regularization_hook import L1RegularizationHook
 from mmdet_ext.engine.optimizers import FusedAdamW
@@ -64,18 +72,7 @@ def test_names_and_vectors_can_be_chosen(tmp_path):
     )
 
 
-class ScaledOnCPU(AmpOptimWrapper):
-    """mmengine's wrapper for mixed precision, which asserts a GPU, with torch's scaler on the CPU."""
-
-    def __init__(self, optimizer, **scaling):
-        OptimWrapper.__init__(self, optimizer)
-        self._scale_update_param, self.cast_dtype = None, None
-        self.loss_scaler = torch.amp.GradScaler('cpu', **scaling)
-
-    optim_context = OptimWrapper.optim_context
-
-
-@pytest.mark.skipif(not hasattr(torch.amp, 'GradScaler'), reason='this torch scales on a GPU only')
+@needs_scaler
 @pytest.mark.parametrize('proximal', [False, True])
 @pytest.mark.parametrize('optimizer', [torch.optim.SGD, FusedAdamW])
 def test_scaled_gradients_give_the_same_and_skipped_steps_change_nothing(

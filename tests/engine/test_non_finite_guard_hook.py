@@ -1,7 +1,6 @@
 """The guard against NaN and infinity, in runs of a Runner."""
 
 import math
-import multiprocessing
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -9,8 +8,18 @@ import pytest
 import torch
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
-from tiny_training import Model, fresh_globals, images, messages, train, weights  # noqa: F401
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from ranks import run_ranks
+from tiny_training import (
+    Model,
+    ScaledOnCPU,
+    fresh_globals,  # noqa: F401
+    images,
+    messages,
+    needs_scaler,
+    train,
+    weights,
+)
 from torch import distributed, nn
 
 from mmdet_ext.engine.hooks.non_finite_guard_hook import NonFiniteGuardHook
@@ -204,22 +213,22 @@ def test_as_many_that_are_not_in_a_row_do_not(tmp_path):
 
 def test_dropout_is_the_same_when_the_batch_runs_again(tmp_path):
     class Fragile(nn.Module):
-        """Infinite where dropout keeps the first value of a row of many, and so once in a while."""
+        """Infinite where dropout keeps a row of three whole, and so once in a while."""
 
         def __init__(self):
             super().__init__()
             self.drop = nn.Dropout(0.5)
 
         def forward(self, x):
-            kept = self.drop(torch.ones(6))
+            kept = self.drop(torch.ones(3))
             return x / 0 if bool((kept > 0).all()) else x
 
     model = Model()
     model.norm = Fragile()
-    torch.manual_seed(3)
+    guard = NonFiniteGuardHook('skip', 100)
     with messages() as said:
         runner = train(
-            tmp_path, [NonFiniteGuardHook('skip', 100)], model, images(64), 4, optim_wrapper=sgd()
+            tmp_path, [guard], model, images(64), optim_wrapper=sgd(), randomness=dict(seed=3)
         )
     warnings = [text for text in said if 'this step is skipped' in text]
     assert len(warnings) == runner.message_hub.get_info('non_finite_skipped') > 0
@@ -337,22 +346,6 @@ def test_a_checkpoint_that_is_spoilt_itself_is_refused(tmp_path):
         train(tmp_path, hooks, dataset=images(16, bad=[12]))
 
 
-class ScaledOnCPU(AmpOptimWrapper):
-    """mmengine's wrapper for mixed precision, which asserts a GPU, with torch's scaler on the CPU."""
-
-    def __init__(self, optimizer, **scaling):
-        OptimWrapper.__init__(self, optimizer)
-        self._scale_update_param, self.cast_dtype = None, None
-        self.loss_scaler = torch.amp.GradScaler('cpu', **scaling)
-
-    optim_context = OptimWrapper.optim_context
-
-
-needs_scaler = pytest.mark.skipif(
-    not hasattr(torch.amp, 'GradScaler'), reason='this torch scales on a GPU only'
-)
-
-
 @needs_scaler
 def test_overflows_of_the_gradient_scaler_are_left_to_it(tmp_path):
     model = Model()
@@ -394,18 +387,14 @@ class WithoutGradient(Model):
         return {'loss_size': output.square().mean(), 'loss_label': labels.mean()}
 
 
-def _train_on_rank(rank, work_dir, module, dataset, results):
-    torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
-    distributed.init_process_group(
-        'gloo', init_method=f'file://{work_dir}/store', rank=rank, world_size=2
-    )
+def _train_on_rank(work_dir, module, dataset):
+    rank = distributed.get_rank()
     model = MMDistributedDataParallel(module, device_ids=None, broadcast_buffers=False)
     with messages() as said:
         runner = train(work_dir / str(rank), [NonFiniteGuardHook('skip')], model, dataset, 2, 1)
     skipped = runner.message_hub.runtime_info.get('non_finite_skipped')
     warnings = [text for text in said if 'this step is skipped' in text]
-    results.put((rank, skipped, warnings, weights(module).tolist(), runner.iter))
-    distributed.destroy_process_group()
+    return skipped, warnings, weights(module).tolist(), runner.iter
 
 
 @pytest.mark.parametrize(
@@ -422,18 +411,8 @@ def _train_on_rank(rank, work_dir, module, dataset, results):
 def test_all_ranks_skip_a_step_that_is_bad_on_one_and_name_its_file(
     tmp_path, module, dataset, what
 ):
-    context = multiprocessing.get_context('fork')
-    results = context.Queue()
     # Ranks take turns: 3.png is in the second batch of rank 1, and of no other.
-    processes = [
-        context.Process(target=_train_on_rank, args=(rank, tmp_path, module(), dataset, results))
-        for rank in (0, 1)
-    ]
-    for process in processes:
-        process.start()
-    (_, *first), (_, *second) = sorted(results.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(timeout=20)
+    first, second = run_ranks(_train_on_rank, tmp_path, module(), dataset, group=True)
     assert first == second
     skipped, (warning, again), values, iterations = first
     assert (skipped, iterations) == (2, 8)  # once in each epoch

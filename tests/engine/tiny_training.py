@@ -8,6 +8,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData
@@ -29,6 +30,22 @@ def fresh_globals():
     patch = forget_globals()
     yield
     patch.undo()
+
+
+class ScaledOnCPU(AmpOptimWrapper):
+    """mmengine's wrapper for mixed precision, which asserts a GPU, with torch's scaler on the CPU."""
+
+    def __init__(self, optimizer, **scaling):
+        OptimWrapper.__init__(self, optimizer)
+        self._scale_update_param, self.cast_dtype = None, None
+        self.loss_scaler = torch.amp.GradScaler('cpu', **scaling)
+
+    optim_context = OptimWrapper.optim_context
+
+
+needs_scaler = pytest.mark.skipif(
+    not hasattr(torch.amp, 'GradScaler'), reason='this torch scales on a GPU only'
+)
 
 
 class Model(BaseModel):

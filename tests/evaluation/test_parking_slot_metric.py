@@ -1,6 +1,5 @@
 """ParkingSlotMetric on hand-made images with known figures."""
 
-import multiprocessing
 import os
 import warnings
 
@@ -12,6 +11,7 @@ from mmdet.registry import METRICS
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
+from ranks import run_ranks
 
 from mmdet_ext.datasets.formats.parking_slot_coco import (
     LABEL_KINDS,
@@ -500,15 +500,11 @@ def test_each_distance_from_the_ego_car_is_reported_on_request(evaluate):
     )
 
 
-def rank_of_two(rank, folder, truths, samples, queue):
+def evaluate_share(folder, shares, samples):
     os.chdir(folder)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2
-    )
     metric = ParkingSlotMetric(f'{folder}/gt.json')
-    metric.process(None, [samples[i] for i in truths])
-    queue.put((rank, metric.evaluate(5)))
-    torch.distributed.barrier()
+    metric.process(None, [samples[i] for i in shares[torch.distributed.get_rank()]])
+    return metric.evaluate(5)
 
 
 def test_two_processes_give_the_figures_of_one_without_the_padding(evaluate, tmp_path):
@@ -518,19 +514,8 @@ def test_two_processes_give_the_figures_of_one_without_the_padding(evaluate, tmp
     ]
     expected = evaluate(truths, samples)
     assert expected['slot/recall'] == 0.4
-    context = multiprocessing.get_context('fork')
-    queue = context.Queue()
     shares = ((0, 2, 4), (1, 3, 0))  # as DefaultSampler deals five images: one comes twice
-    ranks = [
-        context.Process(target=rank_of_two, args=(rank, str(tmp_path), share, samples, queue))
-        for rank, share in enumerate(shares)
-    ]
-    for process in ranks:
-        process.start()
-    results = dict(queue.get(timeout=60) for _ in ranks)
-    for process in ranks:
-        process.join(timeout=60)
-    for result in results.values():
+    for result in run_ranks(evaluate_share, str(tmp_path), shares, samples, group=True):
         np.testing.assert_equal(result, expected)
 
 

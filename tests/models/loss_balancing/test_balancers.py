@@ -1,11 +1,10 @@
 """Balancers: their weights are those of the formulas, kept through a resume, the same everywhere."""
 
-import multiprocessing
-
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from ranks import run_ranks
 
 from mmdet_ext.models.loss_balancing import (
     DynamicWeightAverage,
@@ -233,32 +232,19 @@ def test_options_out_of_range_are_refused(build, sentence):
         build()
 
 
-def _weights_on_a_process(rank, folder, balancer_class, results):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-    )
+def _weights_on_a_rank(balancer_class):
+    rank = torch.distributed.get_rank()
     balancer = (
         balancer_class(period=1) if balancer_class is DynamicWeightAverage else balancer_class()
     )
     for step in range(1, 5):
         weights = weights_of(balancer, a=float(1 + rank) / step, b=float(3 - rank))
-    results.put(weights)
-    torch.distributed.destroy_process_group()
+    return weights
 
 
 @pytest.mark.parametrize('balancer_class', [DynamicWeightAverage, LossRatioWeighting])
-def test_all_processes_have_the_weights_of_their_mean_losses(balancer_class, tmp_path):
-    context = multiprocessing.get_context('fork')
-    results = context.Queue()
-    processes = [
-        context.Process(target=_weights_on_a_process, args=(r, tmp_path, balancer_class, results))
-        for r in range(2)
-    ]
-    for process in processes:
-        process.start()
-    first, second = (results.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
+def test_all_processes_have_the_weights_of_their_mean_losses(balancer_class):
+    first, second = run_ranks(_weights_on_a_rank, balancer_class, group=True)
     single = (
         balancer_class(period=1) if balancer_class is DynamicWeightAverage else balancer_class()
     )
