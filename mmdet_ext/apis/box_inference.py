@@ -1,6 +1,8 @@
-"""Inference of exported detectors of boxes: what ``tools/infer.py`` does with their files."""
+"""Inference of detectors of boxes, exported ones among them: what ``tools/infer.py`` does with them."""
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +16,72 @@ from mmdet_ext.deploy.runtime import BoxPredictions, OnnxEngine
 from mmdet_ext.utils.files import write_whole
 
 
+@dataclass
+class FoundBoxes:
+    """What was found in one image.
+
+    Attributes:
+        record: As mmdet's ``DetInferencer`` words it: ``labels``, ``scores``, ``bboxes`` ...
+        count: Number of boxes that count.
+        picture: The image with them, RGB, ``(H, W, 3)``, uint8; None where none is wanted.
+    """
+
+    record: dict
+    count: int
+    picture: np.ndarray | None
+
+
+def infer_boxes_with(
+    find: Callable[[np.ndarray], FoundBoxes],
+    source: FrameSource,
+    out_dir: str,
+    classes: Sequence[str],
+    max_frames: int | None,
+) -> Inferred:
+    """Find boxes frame by frame, write the pictures, and list them as mmdet's ``DetInferencer`` does.
+
+    Args:
+        find: Takes an image, BGR, ``(H, W, 3)``, uint8.
+        source: What to look at.
+        out_dir: The folder to write to.
+        classes: Names of what is looked for.
+        max_frames: Look at no more than these.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    done, records = begun(source, max_frames, 'boxes'), {}
+    with watched(done, out_dir, classes) as (outputs, stop, advance):
+        for frame in islice(source.frames, max_frames):
+            if stop.is_set():
+                break
+            image, reason = load_or_reason(frame)
+            if image is None:
+                done.skipped[frame.name] = reason
+                continue
+            found = find(image)
+            records[frame.name] = found.record
+            if found.picture is not None:
+                drawn = InferredFrame(
+                    frame.name,
+                    *image.shape[1::-1],
+                    predictions=None,
+                    video=frame.video,
+                    picture=found.picture,
+                )
+                outputs.write_picture(drawn)
+                outputs.add_to_video(drawn)
+            done.frames += 1
+            done.found += found.count
+            advance(done.frames + len(done.skipped))
+    if records:
+        write_whole(Path(out_dir) / 'predictions.json', json.dumps(records))
+    return done
+
+
 def infer_exported_boxes(
     engine: OnnxEngine,
     source: FrameSource,
@@ -22,7 +90,7 @@ def infer_exported_boxes(
     max_frames: int | None,
     pictures: bool = True,
 ) -> Inferred:
-    """Find boxes frame by frame, draw them, and list them as mmdet's ``DetInferencer`` does.
+    """Run the exported file of a detector of boxes.
 
     Args:
         engine: Of a file of ``kind`` boxes.
@@ -38,35 +106,16 @@ def infer_exported_boxes(
     Raises:
         OSError: The folder cannot be written to.
     """
-    done, found = begun(source, max_frames, 'boxes'), {}
-    with watched(done, out_dir, engine.classes) as (outputs, stop, advance):
-        for frame in islice(source.frames, max_frames):
-            if stop.is_set():
-                break
-            image, reason = load_or_reason(frame)
-            if image is None:
-                done.skipped[frame.name] = reason
-                continue
-            boxes = engine(image)[0].above(score_thr)
-            found[frame.name] = dict(
-                labels=boxes.labels.tolist(),
-                scores=boxes.scores.tolist(),
-                bboxes=boxes.boxes.tolist(),
-            )
-            if pictures:
-                picture = draw_boxes(image, boxes, engine)[..., ::-1]
-                size = image.shape[1::-1]
-                drawn = InferredFrame(
-                    frame.name, *size, predictions=None, video=frame.video, picture=picture
-                )
-                outputs.write_picture(drawn)
-                outputs.add_to_video(drawn)
-            done.frames += 1
-            done.found += len(boxes.scores)
-            advance(done.frames + len(done.skipped))
-    if found:
-        write_whole(Path(out_dir) / 'predictions.json', json.dumps(found))
-    return done
+
+    def find(image: np.ndarray) -> FoundBoxes:
+        boxes = engine(image)[0].above(score_thr)
+        record = dict(
+            labels=boxes.labels.tolist(), scores=boxes.scores.tolist(), bboxes=boxes.boxes.tolist()
+        )
+        picture = draw_boxes(image, boxes, engine)[..., ::-1] if pictures else None
+        return FoundBoxes(record, len(boxes.scores), picture)
+
+    return infer_boxes_with(find, source, out_dir, engine.classes, max_frames)
 
 
 def draw_boxes(image: np.ndarray, boxes: BoxPredictions, engine: OnnxEngine) -> np.ndarray:

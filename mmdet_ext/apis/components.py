@@ -10,13 +10,12 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
-from rich.box import MARKDOWN
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from mmdet_ext.apis.benchmark import median_seconds
 from mmdet_ext.apis.model_info.complexity import count_macs, count_parameters
+from mmdet_ext.utils.tables import table_of
 
 _MODELS = 'mmdet_ext/models/'
 _WIDTH_IN_FILES = 400
@@ -139,11 +138,9 @@ def print_components(components: list[Component], markdown: bool = False) -> Non
         components: Its rows.
         markdown: As Markdown, instead of for a terminal.
     """
-    table = Table(box=MARKDOWN) if markdown else Table()
-    for heading in ('component', 'kind'):
-        table.add_column(heading, no_wrap=True)
-    for heading in ('parameters', 'MACs', 'ms'):
-        table.add_column(heading, justify='right', no_wrap=True)
+    names, numbers = ('component', 'kind'), ('parameters', 'MACs', 'ms')
+    sides = [*((name, 'left') for name in names), *((name, 'right') for name in numbers)]
+    table = table_of(sides, markdown)
     table.add_column('paper', ratio=2)
     table.add_column(f'file in {_MODELS}', ratio=1, overflow='fold')
     for row in components:

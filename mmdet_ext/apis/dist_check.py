@@ -124,7 +124,7 @@ def _reach_the_first_rank(timeout: float) -> None:
                 f'rank {os.environ["RANK"]} cannot reach {host}:{port} ({error}): check that rank 0 '
                 'runs, that MASTER_ADDR is its machine, and that no firewall closes the port.'
             ) from error
-        time.sleep(0.2)
+        time.sleep(0.2)  # rank 0 may still be starting
 
 
 def _connection_error(host: str, port: int, timeout: float) -> OSError | None:

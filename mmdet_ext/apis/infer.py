@@ -112,13 +112,13 @@ def infer(
 
         engine = OnnxEngine(checkpoint)
         if engine.model.kind == 'boxes':
-            from mmdet_ext.apis.box_inference import infer_exported_boxes  # noqa: PLC0415
+            from mmdet_ext.apis.box_inference import infer_exported_boxes  # noqa: PLC0415 (imports this)
 
             options = (out_dir, score_thr, max_frames, pictures)
             return _with_something(infer_exported_boxes(engine, source, *options))
     else:
         from mmdet_ext.apis import stock_inference  # noqa: PLC0415 (imports mmdet)
-        from mmdet_ext.apis.torch_engine import TorchEngine, find_model  # noqa: PLC0415
+        from mmdet_ext.apis.torch_engine import TorchEngine, find_model  # noqa: PLC0415 (imports mmdet)
 
         cfg, checkpoint = find_model(config, checkpoint)
         if not stock_inference.finds_parking_slots(cfg):

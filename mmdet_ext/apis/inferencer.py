@@ -220,7 +220,7 @@ class Window:
     """
 
     def __init__(self) -> None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
+        import matplotlib.pyplot as plt  # noqa: PLC0415 (slow, and opens windows only)
         from mmengine.visualization import Visualizer  # noqa: PLC0415 (only to show pictures)
 
         if plt.get_backend().lower() == 'agg':  # what matplotlib takes where it finds no display

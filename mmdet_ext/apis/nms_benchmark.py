@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from rich.box import MARKDOWN
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -15,6 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms as torchvision_nms
 
 from mmdet_ext.models.layers.nms import batched_nms, check_nms_cfg
+from mmdet_ext.utils.tables import table_of
 
 VARIANTS: dict[str, dict[str, Any]] = {
     'nms': dict(type='nms'),
@@ -155,9 +155,8 @@ def timing_table(timings: Sequence[Timing], markdown: bool = False) -> Table:
     Returns:
         The table.
     """
-    table = Table(box=MARKDOWN) if markdown else Table()
-    for heading, justify in (('NMS', 'left'), ('ms', 'right'), ('x', 'right'), ('kept', 'right')):
-        table.add_column(heading, justify=justify, no_wrap=True)
+    headings = ('NMS', 'left'), ('ms', 'right'), ('x', 'right'), ('kept', 'right')
+    table = table_of(headings, markdown)
     for row in timings:
         table.add_row(row.name, f'{row.milliseconds:.2f}', f'{row.ratio:.1f}', f'{row.kept:,}')
     return table

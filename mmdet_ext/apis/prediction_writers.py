@@ -19,7 +19,7 @@ from mmdet_ext.apis.frame_sources import Video
 from mmdet_ext.datasets.formats.parking_slot_coco import HIDDEN, KEYPOINTS, LABEL_KINDS, VISIBLE
 from mmdet_ext.structures.marking_points import SHAPES
 from mmdet_ext.structures.predictions import ParkingSlotPredictions
-from mmdet_ext.utils.files import moved_into_place, write_whole
+from mmdet_ext.utils.files import moved_into_place, require_writable_folder, write_whole
 
 _ENCODINGS = {
     '.jpg': [cv2.IMWRITE_JPEG_QUALITY, 90],
@@ -92,7 +92,7 @@ class PredictionOutputs:
     ) -> None:
         self.folder = Path(out_dir)
         self._fps, self._video = fps, None
-        _require_writable(self.folder)
+        require_writable_folder(self.folder)
         self._files = ExitStack()
         coco = CocoPredictionFile(self.folder / 'predictions.json', classes, info or {})
         table = CsvPredictionFile(self.folder / 'predictions.csv', classes)
@@ -428,17 +428,6 @@ def _spool(path: Path) -> IO[str]:
 
 def _text_file(path: str) -> IO[str]:
     return open(path, 'w', encoding='utf-8', newline='\n')
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f'the folder {folder} cannot be written to ({error.strerror}): name another one.'
-        ) from error
 
 
 def _bgr(picture: np.ndarray) -> np.ndarray:

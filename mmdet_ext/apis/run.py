@@ -23,7 +23,7 @@ from mmdet_ext.utils.configs import CONFIGS, config_path, refuse_idle_options
 from mmdet_ext.utils.dist import process_group, restarts_of_torchrun
 from mmdet_ext.utils.dist_checks import require_a_share_for_each_rank, require_devices
 from mmdet_ext.utils.errors import did_you_mean, explained_config_errors
-from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.files import require_writable_folder
 from mmdet_ext.utils.model_wrappers import unwrapped
 
 # Optimizer wrappers in full precision, in half precision on a GPU, and on a CPU.
@@ -120,7 +120,7 @@ def train(
             )
         cfg.auto_scale_lr.enable = True
     require_devices(cfg)
-    _check_work_dir(cfg.work_dir)
+    require_writable_folder(cfg.work_dir, 'choose another with --work-dir')
     passed_over = _resume_from(cfg, resume)
     if cfg.get('load_from'):
         require_checkpoint_file(cfg.load_from)
@@ -220,17 +220,6 @@ def build_runner(cfg: Config) -> Runner:
     """Make the data that a config asks for, and its runner."""
     prepare_data(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def _check_work_dir(work_dir: str) -> None:
-    try:
-        write_whole(Path(work_dir) / '.writable', '')
-        (Path(work_dir) / '.writable').unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(
-            f'nothing can be written to the work folder {work_dir} ({error.strerror}): choose another '
-            'with --work-dir.'
-        ) from error
 
 
 def _check_nms(node: object) -> None:

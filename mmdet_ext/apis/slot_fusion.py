@@ -1,17 +1,16 @@
 """Fusion of the slots and marking points that several models found."""
 
-import logging
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
 from mmdet_ext.apis.report.inputs import read_inputs
 from mmdet_ext.apis.result_fusion import FusionReport, check_files, checked_weights
 from mmdet_ext.evaluation.metrics import ParkingSlotMetric
+from mmdet_ext.evaluation.quiet import evaluate_quietly
 from mmdet_ext.models.test_time_augs.merging import View, merge_views
 from mmdet_ext.utils.files import write_whole
 
@@ -133,15 +132,8 @@ def _row(
         'slots': sum(len(sample['pred_instances']['scores']) for sample in samples.values()),
         'points': sum(len(sample['pred_marking_points']['scores']) for sample in samples.values()),
     }
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the table of all files is enough
-    try:
-        metric = ParkingSlotMetric(str(annotations), per_condition=False)
-        metric.process(None, list(samples.values()))
-        values = metric.compute_metrics(metric.results)
-    finally:
-        logger.setLevel(level)
+    metric = ParkingSlotMetric(str(annotations), per_condition=False)
+    values = evaluate_quietly(metric, list(samples.values()))
     known = {key: values[key] for key in _METRICS if key in values}
     return {'name': name, 'weight': weight, **counts, **known}
 

@@ -12,7 +12,6 @@ import torch
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.runner import set_random_seed
-from rich.box import MARKDOWN
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -21,6 +20,7 @@ from torchvision.transforms import v2
 
 from mmdet_ext.datasets.transforms import LoadParkingSlotAnnotations
 from mmdet_ext.structures.marking_points import SHAPES
+from mmdet_ext.utils.tables import table_of
 
 _WARM_UPS = 6  # calls; a mosaic needs four pictures
 _TORCHVISION = 'v2.'
@@ -293,16 +293,8 @@ def timing_table(timings: Sequence[TransformTiming], markdown: bool = False) -> 
     Returns:
         The table.
     """
-    table = Table(box=MARKDOWN) if markdown else Table()
-    headings = (
-        ('transform', 'left'),
-        ('ms', 'right'),
-        ('nearest', 'left'),
-        ('ms', 'right'),
-        ('x', 'right'),
-    )
-    for heading, justify in headings:
-        table.add_column(heading, justify=justify, no_wrap=True)
+    name, nearest = ('transform', 'left'), ('nearest', 'left')
+    table = table_of([name, ('ms', 'right'), nearest, ('ms', 'right'), ('x', 'right')], markdown)
     for row in timings:
         numbers = f'{row.milliseconds:.2f}', f'{row.nearest_milliseconds:.2f}', f'{row.ratio:.2f}'
         table.add_row(row.name, numbers[0], row.nearest, *numbers[1:])

@@ -1,20 +1,20 @@
 """What an exported file is worth on labelled images."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mmdet_ext.apis.frame_sources import load_or_reason, open_frames
 from mmdet_ext.datasets.formats.parking_slot_coco import (
     ParkingImage,
     read_parking_slot_coco,
     write_parking_slot_coco,
 )
+from mmdet_ext.deploy.images import read_images
 from mmdet_ext.deploy.runtime import OnnxEngine
 from mmdet_ext.evaluation.metrics import ParkingSlotMetric
+from mmdet_ext.evaluation.quiet import evaluate_quietly
 
 _SURE = 0.4
 """Predictions above this score stand in for labels."""
@@ -66,7 +66,7 @@ class LabelledImages:
         chosen = np.linspace(0, len(content.images) - 1, at_most).round().astype(int)
         records = [content.images[i] for i in np.unique(chosen)]
         folder = Path(ann_file).parent
-        images = read_images([folder / record.file_name for record in records])
+        images = [read_images(folder / record.file_name)[0] for record in records]
         ids = [record.image_id for record in records]
         return cls(images, str(ann_file), ids, f'{len(ids)} images of {ann_file}')
 
@@ -120,28 +120,5 @@ class LabelledImages:
                     pred_marking_points=points,
                 )
             )
-        logging.disable(logging.WARNING)  # the metric's tables
-        try:
-            metric = ParkingSlotMetric(self.ann_file)
-            metric.process(None, samples)
-            values = metric.compute_metrics(metric.results)
-        finally:
-            logging.disable(logging.NOTSET)
+        values = evaluate_quietly(ParkingSlotMetric(self.ann_file), samples)
         return Accuracy(values['slot/f1'], values['slot/corner_error_px'])
-
-
-def read_images(paths: Sequence[str | Path]) -> list[np.ndarray]:
-    """Read image files.
-
-    Raises:
-        FileNotFoundError: One is missing.
-        ValueError: One cannot be read.
-    """
-    images = []
-    for path in paths:
-        frame = next(open_frames(Path(path)).frames)
-        image, reason = load_or_reason(frame)
-        if image is None:
-            raise ValueError(f'{path} cannot be read: {reason}')
-        images.append(image)
-    return images

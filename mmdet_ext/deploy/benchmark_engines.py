@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmdet_ext.apis.frame_sources import open_frames
-from mmdet_ext.apis.fusion import fuse_conv_bn
-from mmdet_ext.apis.models import load_model
 from mmdet_ext.apis.run import load_config
-from mmdet_ext.apis.stock_inference import finds_parking_slots
-from mmdet_ext.datasets.surround_view.making import scene_rng
-from mmdet_ext.datasets.surround_view.presets import scene_config
-from mmdet_ext.datasets.surround_view.render import render_scene
 from mmdet_ext.deploy.benchmark import Candidate
-from mmdet_ext.deploy.parking_slot_graph import ParkingSlotGraph
-from mmdet_ext.deploy.runtime import OnnxEngine
+from mmdet_ext.deploy.graphs import build_graph
+from mmdet_ext.deploy.runtime import OnnxEngine, open_session
 from mmdet_ext.engine.optimizers.bfloat16_optim_wrapper import has_native_bfloat16
 
 RUNTIMES = ('onnxruntime', 'openvino', 'torch', 'torch compiled')
@@ -125,7 +117,7 @@ class NetworkEngine:
 
     def __init__(self, path: str | Path, part: str | Path, threads: int) -> None:
         self.prepare = OnnxEngine(path, threads).prepare
-        self._session = plain_session(part, threads)
+        self._session = open_session(part, threads)
 
     def run(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the maps."""
@@ -148,7 +140,7 @@ def write_network_part(source: str | Path, target: str | Path) -> None:
     try:
         import onnx  # noqa: PLC0415 (of an extra)
 
-        from mmdet_ext.deploy.compression import decoding_nodes  # noqa: PLC0415
+        from mmdet_ext.deploy.compression import decoding_nodes  # noqa: PLC0415 (imports onnx)
     except ImportError as error:
         raise ImportError(
             f"taking a file apart needs {error.name}: pip install 'mmdet_ext[export]'."
@@ -158,16 +150,6 @@ def write_network_part(source: str | Path, target: str | Path) -> None:
     made = {name for node in graph.node if node.name not in decoding for name in node.output}
     used = {name for node in graph.node if node.name in decoding for name in node.input}
     onnx.utils.extract_model(str(source), str(target), ['images'], sorted(made & used))
-
-
-def plain_session(path: str | Path, threads: int):
-    """Open any ONNX file on the CPU."""
-    import onnxruntime  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
 
 
 def graph_of(path: str | Path, config: str, checkpoint: str) -> nn.Module:
@@ -183,41 +165,15 @@ def graph_of(path: str | Path, config: str, checkpoint: str) -> nn.Module:
         ValueError: The checkpoint does not fit, or the file comes from another config.
     """
     described, cfg = OnnxEngine(path, 1).model, load_config(config)
-    model, meta = load_model(cfg, checkpoint)
-    fuse_conv_bn(model)
-    if finds_parking_slots(cfg):
-        size = described.input_size
-        graph = ParkingSlotGraph(model, cfg, meta, size, any_size=size is None)
-    else:
-        from mmdet_ext.deploy.stock_detectors import StockDetectorGraph  # noqa: PLC0415
-
-        graph = StockDetectorGraph(model, cfg, meta)
+    size = described.input_size if described.kind == 'parking_slots' else None
+    any_size = described.kind == 'parking_slots' and size is None
+    graph = build_graph(cfg, checkpoint, size, any_size)
     if graph.describe('').config_sha256 != described.config_sha256:
         raise ValueError(
             f'{path} was not exported from the config {config} as it is now: give its own, or export it '
             'again.'
         )
     return graph
-
-
-def images_to_time(source: str | None = None, count: int = 16) -> list[np.ndarray]:
-    """Read images, or make synthetic scenes of 600 x 600 px.
-
-    Args:
-        source: A folder or a file; None: synthetic scenes.
-        count: Number of images, at most.
-
-    Returns:
-        BGR, ``(H, W, 3)``, uint8.
-
-    Raises:
-        FileNotFoundError: There is no image.
-    """
-    if source is not None:
-        return [frame.load() for frame in islice(open_frames(source).frames, count)]
-    config = scene_config('plain', 600)
-    scenes = (render_scene(scene_rng(0, 'benchmark', i), config)[0] for i in range(count))
-    return [np.ascontiguousarray(scene) for scene in scenes]
 
 
 def candidates_of(

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from mmdet_ext.apis.fusion import fuse_conv_bn
 from mmdet_ext.deploy.benchmark import Candidate
-from mmdet_ext.deploy.benchmark_engines import TorchRun, plain_session
+from mmdet_ext.deploy.benchmark_engines import TorchRun
 from mmdet_ext.deploy.file_format import ExportedModel
 from mmdet_ext.deploy.onnx_export import write_onnx
+from mmdet_ext.deploy.runtime import open_session
 from mmdet_ext.models.backbones import DMPRDarknet
 
 NAME = 'DMPR-PS'
@@ -67,7 +68,7 @@ class _ReferenceEngine:
 
 class _OnnxReference(_ReferenceEngine):
     def __init__(self, path: str | Path, threads: int) -> None:
-        self._session = plain_session(path, threads)
+        self._session = open_session(path, threads)
 
     def run(self, images: np.ndarray) -> list[np.ndarray]:
         return self._session.run(None, {'images': images})

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import MARKDOWN
 from rich.table import Table
 
 from mmdet_ext.deploy.benchmark import Timing, reference_of
+from mmdet_ext.utils.tables import table_of
 
 _PARTS = {'prepare': 'tab:gray', 'run': 'tab:blue', 'finish': 'tab:orange'}
 _HEADINGS = (
@@ -44,9 +44,8 @@ def timing_table(timings: Sequence[Timing], markdown: bool = False) -> Table:
     Returns:
         The table.
     """
-    table = Table(box=MARKDOWN) if markdown else Table()
-    for i, heading in enumerate(_HEADINGS):
-        table.add_column(heading, justify='left' if i < 3 else 'right', no_wrap=True)
+    sides = ['left' if i < 3 else 'right' for i in range(len(_HEADINGS))]
+    table = table_of(zip(_HEADINGS, sides, strict=True), markdown)
     for row in timing_rows(timings):
         table.add_row(*map(_text, row.values()))
     return table

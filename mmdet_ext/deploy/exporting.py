@@ -10,23 +10,17 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from mmdet_ext.apis.frame_sources import load_or_reason, open_frames
-from mmdet_ext.apis.fusion import fuse_conv_bn
-from mmdet_ext.apis.models import load_model
 from mmdet_ext.apis.run import load_config
-from mmdet_ext.apis.stock_inference import finds_parking_slots
-from mmdet_ext.datasets.surround_view.making import scene_rng
-from mmdet_ext.datasets.surround_view.presets import scene_config
-from mmdet_ext.datasets.surround_view.render import render_scene
 from mmdet_ext.deploy.accuracy import Accuracy, LabelledImages
 from mmdet_ext.deploy.box_agreement import BoxAgreement, box_agreement
 from mmdet_ext.deploy.compression import first_good, write_half, write_int8
+from mmdet_ext.deploy.graphs import build_graph
+from mmdet_ext.deploy.images import read_images, synthetic_images
 from mmdet_ext.deploy.onnx_export import OPSET, write_onnx
 from mmdet_ext.deploy.parity import Parity, as_torch_says, compare
-from mmdet_ext.deploy.parking_slot_graph import ParkingSlotGraph
 from mmdet_ext.deploy.runtime import OnnxEngine
 
-_SCENES = 4
+_SCENES = (512, 384, 600, 256)  # pixels of a side
 _MOST_IMAGES = 200
 _KEPT = (0, 1, 2, 4, 8)  # last layers left in float32, tried in this order
 _LEAST_F1_LOST, _LEAST_ERROR_ADDED = 0.005, 0.05
@@ -95,10 +89,8 @@ def export(
     out = Path(out)
     _check_options(out, dynamic, input_size, raw, half, int8)
     cfg = load_config(config)
-    model, meta = load_model(cfg, checkpoint)
-    fuse_conv_bn(model)
-    graph = _graph(model, cfg, meta, input_size, dynamic, raw)
-    calibration = _read(_expand([int8])) if int8 else []
+    graph = build_graph(cfg, checkpoint, input_size, dynamic, raw)
+    calibration = read_images(int8, _MOST_IMAGES) if int8 else []
     known = _labelled(cfg, labels) if graph.kind == 'parking_slots' else None
     done = Exported()
     described = write_onnx(graph, out, opset)
@@ -106,7 +98,8 @@ def export(
     say(f'{out}: {_megabytes(out)}, by {described.exporter}')
     if raw:
         return done
-    pictures = [*_scenes(), *_read(_expand(images)), *calibration[:16]]
+    pictures = [*synthetic_images(_SCENES, 'export'), *calibration[:16]]
+    pictures += read_images(images, _MOST_IMAGES) if images else []
     pictures += known.images[:16] if known else []
     engine = OnnxEngine(out)
     done.parity = _check_parity(engine, graph, pictures)
@@ -143,25 +136,6 @@ def _check_options(
         raise FileNotFoundError(f'there is no folder {int8} with images to calibrate on.')
 
 
-def _graph(
-    model: nn.Module,
-    cfg: Config,
-    meta: dict,
-    input_size: tuple[int, int] | None,
-    dynamic: bool,
-    raw: bool,
-) -> nn.Module:
-    if finds_parking_slots(cfg):
-        return ParkingSlotGraph(model, cfg, meta, input_size, dynamic, raw).eval()
-    if input_size or dynamic or raw:
-        raise ValueError(
-            'detectors of boxes are exported for the size of their network: leave out the others.'
-        )
-    from mmdet_ext.deploy.stock_detectors import StockDetectorGraph  # noqa: PLC0415
-
-    return StockDetectorGraph(model, cfg, meta).eval()
-
-
 def _labelled(cfg: Config, labels: str | None) -> LabelledImages | None:
     if labels:
         return LabelledImages.read(labels, _MOST_IMAGES)
@@ -174,31 +148,6 @@ def _labelled(cfg: Config, labels: str | None) -> LabelledImages | None:
             except ValueError:
                 return None  # no slots in it
     return None
-
-
-def _scenes() -> list[np.ndarray]:
-    """Synthetic scenes of several sizes, BGR."""
-    sizes = (512, 384, 600, 256)[:_SCENES]
-    return [
-        np.ascontiguousarray(
-            render_scene(scene_rng(0, 'export', i), scene_config('plain', size))[0]
-        )
-        for i, size in enumerate(sizes)
-    ]
-
-
-def _expand(inputs: Sequence[str]) -> list:
-    return list(open_frames(list(inputs)).frames) if inputs else []
-
-
-def _read(frames: list) -> list[np.ndarray]:
-    images = []
-    for frame in frames[:_MOST_IMAGES]:
-        image, reason = load_or_reason(frame)
-        if image is None:
-            raise ValueError(f'{frame.name} cannot be read: {reason}')
-        images.append(image)
-    return images
 
 
 def _check_parity(engine: OnnxEngine, graph: nn.Module, pictures: list[np.ndarray]) -> Parity:

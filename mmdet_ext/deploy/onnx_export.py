@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mmdet_ext.deploy.file_format import ExportedModel
-from mmdet_ext.utils.files import moved_into_place, write_whole
+from mmdet_ext.utils.files import moved_into_place, require_writable_folder
 
 OPSET = 18  # the first whose Resize can antialias; all that runs today knows it
 _LARGEST = 8192  # pixels of a side, for images of any size
@@ -40,9 +40,7 @@ def write_onnx(graph: nn.Module, path: str | Path, opset: int = OPSET) -> Export
         OSError: The file cannot be written.
     """
     onnx = _require_onnx()
-    probe = Path(path).with_name(f'.{Path(path).name}.probe')
-    write_whole(probe, b'')  # a folder that cannot be written to is told before minutes are spent
-    probe.unlink()
+    require_writable_folder(Path(path).parent)
     width, height = graph.input_size
     images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     graph = graph.eval()

@@ -90,7 +90,7 @@ class OnnxEngine:
     ) -> None:
         self._path, self._providers = str(path), list(providers)
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._session = self._open(self._threads)
+        self._session = open_session(self._path, self._threads, self._providers)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.model = ExportedModel.from_metadata(metadata, self._path)
         if self.model.kind == 'raw':
@@ -101,26 +101,6 @@ class OnnxEngine:
         self.classes = tuple(self.model.classes)
         self.palette = [tuple(colour) for colour in self.model.palette]
         self._outputs = OUTPUTS[self.model.kind]
-
-    def _open(self, threads: int):
-        try:
-            import onnxruntime  # noqa: PLC0415 (said in one sentence if it is missing)
-        except ImportError as error:
-            raise ImportError(
-                "exported models need onnxruntime: pip install 'mmdet_ext[deploy]'."
-            ) from error
-        if not Path(self._path).is_file():
-            raise FileNotFoundError(f'there is no file {self._path}: tools/export.py writes one.')
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # what it may warn of concerns who exports
-        try:
-            return onnxruntime.InferenceSession(self._path, options, providers=self._providers)
-        except Exception as error:  # of a type of its own, without a common base
-            reason = str(error).split('\n')[0]
-            raise ValueError(
-                f'{self._path} cannot be opened as an ONNX file ({reason}): export it again.'
-            ) from error
 
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list:
         """Find what there is in images.
@@ -249,13 +229,51 @@ class OnnxEngine:
             How many such threads to start.
         """
         session, opencv = self._session, cv2.getNumThreads()
-        self._session = self._open(1)
+        self._session = open_session(self._path, 1, self._providers)
         cv2.setNumThreads(1)
         try:
             yield self._threads
         finally:
             self._session = session
             cv2.setNumThreads(opencv)
+
+
+def open_session(
+    path: str | Path, threads: int, providers: Sequence[str] = ('CPUExecutionProvider',)
+):
+    """Open any ONNX file in onnxruntime.
+
+    Args:
+        path: The file.
+        threads: Number of threads.
+        providers: See :class:`OnnxEngine`.
+
+    Returns:
+        An ``onnxruntime.InferenceSession``.
+
+    Raises:
+        ImportError: onnxruntime is missing.
+        FileNotFoundError: There is no such file.
+        ValueError: It is no ONNX file.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 (said in one sentence if it is missing)
+    except ImportError as error:
+        raise ImportError(
+            "exported models need onnxruntime: pip install 'mmdet_ext[deploy]'."
+        ) from error
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no file {path}: tools/export.py writes one.')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # what it may warn of concerns who exports
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # of a type of its own, without a common base
+        reason = str(error).split('\n')[0]
+        raise ValueError(
+            f'{path} cannot be opened as an ONNX file ({reason}): export it again.'
+        ) from error
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,26 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
             Path(aside).write_text(content, encoding='utf-8')
         else:
             Path(aside).write_bytes(content)
+
+
+def require_writable_folder(folder: str | Path, mend: str = 'name another one') -> None:
+    """Make sure that files can be written to a folder, before anything is computed for them; it is made.
+
+    Args:
+        folder: The folder.
+        mend: What to do if not, for the message.
+
+    Raises:
+        OSError: They cannot.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f'the folder {folder} cannot be written to ({error.strerror}): {mend}.'
+        ) from error
 
 
 def parse_json(path: str | Path) -> Any:

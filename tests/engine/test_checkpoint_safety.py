@@ -151,7 +151,7 @@ def test_a_full_disk_ends_training_with_one_sentence(train, tmp_path, monkeypatc
 
 def test_a_work_folder_that_cannot_be_written_to_is_said_first(train, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(OSError, match=r'nothing can be written to the work folder .*file/work'):
+    with pytest.raises(OSError, match=r'the folder .*file/work cannot be written to'):
         train(tmp_path / 'file/work')
 
 

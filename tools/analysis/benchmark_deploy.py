@@ -20,6 +20,7 @@ from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
 
 _WIDTH = 160  # of the table; files have no width
+_MOST_IMAGES = 16
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -69,6 +70,7 @@ def main(argv: list[str]) -> None:
         from rich.progress import track  # noqa: PLC0415
 
         from mmdet_ext.deploy import benchmark, benchmark_engines, benchmark_results  # noqa: PLC0415
+        from mmdet_ext.deploy.images import read_images, synthetic_images  # noqa: PLC0415
 
         graph = None
         if args.config:
@@ -79,7 +81,10 @@ def main(argv: list[str]) -> None:
             from mmdet_ext.deploy.benchmark_reference import reference_candidates  # noqa: PLC0415
 
             candidates += reference_candidates(folder)
-        images = benchmark_engines.images_to_time(args.images)
+        if args.images:
+            images = read_images(args.images, _MOST_IMAGES)
+        else:
+            images = synthetic_images([600] * _MOST_IMAGES, 'benchmark')
         load = os.getloadavg()[0]
         timings = benchmark.benchmark_engines(
             candidates,

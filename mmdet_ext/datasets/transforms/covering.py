@@ -1,10 +1,12 @@
 """Covering of parts of a picture, and what becomes of the labels under them."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 import shapely
 from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
 from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 
@@ -51,9 +53,16 @@ class Covering(BaseTransform):
         self.drop_covered = drop_covered
         self.drop_covered_points = drop_covered_points
 
+    @cache_randomness
     def random_rectangles(self, height: int, width: int) -> np.ndarray:
-        """Draw what to cover in an image: ``x1 y1 x2 y2`` in pixels, ``(K, 4)``, int."""
-        raise NotImplementedError
+        """Draw what to cover in an image, if anything: ``x1 y1 x2 y2`` in pixels, ``(K, 4)``, int."""
+        if np.random.rand() >= self.prob:  # noqa: NPY002 (mmengine seeds this one)
+            return np.zeros((0, 4), int)
+        return self._draw(height, width)
+
+    @abstractmethod
+    def _draw(self, height: int, width: int) -> np.ndarray:
+        """Draw rectangles, ``(K, 4)``, int."""
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
@@ -68,9 +77,6 @@ class Covering(BaseTransform):
             if self.drop_covered_points and has_slots(results):
                 keep_points(results, ~is_covered(results['gt_points'] + 0.5, rectangles))
         return results
-
-    def _is_due(self) -> bool:
-        return np.random.rand() < self.prob  # noqa: NPY002 (mmengine seeds this one)
 
     def _repr(self, *options: str) -> str:
         names = (*options, 'prob', 'fill', 'drop_covered', 'drop_covered_points')

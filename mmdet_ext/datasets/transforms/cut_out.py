@@ -1,7 +1,6 @@
 """Cutout with a policy for what it covers."""
 
 import numpy as np
-from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 from .covering import Covering, Fill
@@ -41,11 +40,7 @@ class DetCutOut(Covering):
         self.holes = check_between(self, 'holes', holes, 1, float('inf'))
         self.size = check_size(self, 'size', size)
 
-    @cache_randomness
-    def random_rectangles(self, height: int, width: int) -> np.ndarray:
-        """Draw the holes, ``(K, 4)``."""
-        if not self._is_due():
-            return np.zeros((0, 4), int)
+    def _draw(self, height: int, width: int) -> np.ndarray:
         centres = np.random.randint((width, height), size=(self.holes, 2))  # noqa: NPY002
         low = centres - np.array(self.size) // 2
         edges = np.concatenate([low, low + self.size], 1)

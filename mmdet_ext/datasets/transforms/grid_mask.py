@@ -1,7 +1,6 @@
 """GridMask with a policy for what it covers."""
 
 import numpy as np
-from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 from .covering import Covering, Fill
@@ -41,11 +40,8 @@ class DetGridMask(Covering):
         self.unit = check_range(self, 'unit', unit, 2, 1e6)
         self.keep = check_between(self, 'keep', keep, 0, 1)
 
-    @cache_randomness
-    def random_rectangles(self, height: int, width: int) -> np.ndarray:
-        """Draw the grid: those of its squares that show in the image, ``(K, 4)``."""
-        if not self._is_due():
-            return np.zeros((0, 4), int)
+    def _draw(self, height: int, width: int) -> np.ndarray:
+        """Keep those squares of the grid that show in the image."""
         unit = np.random.randint(self.unit[0], self.unit[1] + 1)  # noqa: NPY002
         side = round(unit * (1 - self.keep))
         x1, y1 = (

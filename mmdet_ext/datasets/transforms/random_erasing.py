@@ -1,7 +1,6 @@
 """Random erasing as published."""
 
 import numpy as np
-from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 from .covering import Covering, Fill
@@ -44,10 +43,9 @@ class DetRandomErasing(Covering):
         self.aspect = check_between(self, 'aspect', aspect, 1e-3, 1)
         self.tries = tries
 
-    @cache_randomness
-    def random_rectangles(self, height: int, width: int) -> np.ndarray:
-        """Draw one rectangle that fits, or none: ``(K, 4)``."""
-        for _ in range(self.tries if self._is_due() else 0):
+    def _draw(self, height: int, width: int) -> np.ndarray:
+        """Draw one rectangle that fits, or none."""
+        for _ in range(self.tries):
             area = height * width * np.random.uniform(*self.area)  # noqa: NPY002
             aspect = np.random.uniform(self.aspect, 1 / self.aspect)  # noqa: NPY002
             rows, columns = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
