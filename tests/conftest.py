@@ -31,13 +31,13 @@ def _processes_left():
     """Processes that tests started, and what they are: the command and the test."""
     for folder in Path('/proc').glob('[0-9]*'):
         try:
-            environment = (folder / 'environ').read_bytes().decode(errors='replace').split('\0')
-            command = (folder / 'cmdline').read_bytes().decode(errors='replace').split('\0')
+            environment, command, status = (
+                (folder / name).read_text(errors='replace')
+                for name in ('environ', 'cmdline', 'status')
+            )
         except OSError:  # it has ended, or is somebody else's
             continue
-        known = dict(entry.partition('=')[::2] for entry in environment)
-        if known.get(_MARK) == str(os.getpid()) and 'resource_tracker' not in ' '.join(command):
-            yield (
-                int(folder.name),
-                f'{" ".join(command)[:200]} ({known.get("PYTEST_CURRENT_TEST")})',
-            )
+        known = dict(entry.partition('=')[::2] for entry in environment.split('\0'))
+        is_helper = 'multiprocessing.' in command and f'PPid:\t{os.getpid()}\n' in status
+        if known.get(_MARK) == str(os.getpid()) and not is_helper:
+            yield int(folder.name), f'{command[:200]} ({known.get("PYTEST_CURRENT_TEST")})'
