@@ -81,6 +81,8 @@ def read_checkpoint(path: str, allow_pickle: bool | None = None) -> Any:
                 f'wrote it: if you trust where it comes from, {remedy} and try again.'
             ) from error
         reason = str(error).strip().split('\n')[0] or type(error).__name__
+        if isinstance(error, UnpicklingError):  # torch goes on about itself and how to be less safe
+            reason = 'no pickle of tensors'
         writer = 'safetensors' if path.endswith('.safetensors') else 'torch.save'
         raise ValueError(
             f'{path} cannot be read as a checkpoint ({reason}): it is damaged or was not written by '

@@ -58,10 +58,15 @@ def test_a_missing_file_is_answered_with_the_ones_that_are_there(save, tmp_path)
         check_checkpoint(model(), str(tmp_path / 'epoch_9.pth'))
 
 
-def test_a_damaged_file_is_said_to_be_unreadable(tmp_path):
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [(b'PK\x03\x04 cut off', '[^\\n]+'), (b'# A text\n', 'no pickle of tensors')],
+)
+def test_a_damaged_file_is_said_to_be_unreadable(tmp_path, content, reason):
     path = tmp_path / 'epoch_1.pth'
-    path.write_bytes(b'PK\x03\x04 cut off')
-    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read as a checkpoint'):
+    path.write_bytes(content)
+    sentence = rf'epoch_1\.pth cannot be read as a checkpoint \({reason}\): it is damaged'
+    with pytest.raises(ValueError, match=sentence):
         check_checkpoint(model(), str(path))
 
 
