@@ -65,6 +65,8 @@ def load_config(
         raise FileNotFoundError(
             f'the config {path} does not exist{did_you_mean(path, known)}: correct the path.'
         )
+    if Path(path).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise ValueError(f'{path} is no config: name a .py file, such as configs/ext/psd_yolo.py.')
     try:
         cfg = Config.fromfile(path)
     except (ImportError, SyntaxError) as error:
