@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mmdet_ext.datasets.surround_view.cameras import Camera, interpolated, onto_ground
+from mmdet_ext.datasets.surround_view.light import Lamp
 from mmdet_ext.datasets.surround_view.rig import RigConfig, sample_rig
 from mmdet_ext.datasets.surround_view.sight import Scene, look_from
 from mmdet_ext.datasets.surround_view.solids import Face, Solid
@@ -145,3 +146,26 @@ def test_what_stands_on_the_ground_hides_what_is_behind_it():
     behind = look_from(scene, np.array([5, 0, 1.0]))
     assert (behind[..., :3] == 50).all()  # the face looks the other way
     assert cv2.countNonZero(hidden) > 0
+
+
+def test_a_glossy_floor_draws_a_distant_light_into_a_streak_that_runs_away_from_the_eye():
+    view, eye = View(900, 900, 0.02), np.array([-8.0, 2.0, 1.0])
+    lit = np.array([[1.1, 4.9, 2], [1.1, 5.1, 2], [0.9, 5.1, 2], [0.9, 4.9, 2]])
+    ground = np.full((900, 900, 3), 50, np.uint8)
+    scene = Scene(ground, view, distant=[Lamp(lit, (255.0, 0.0, 255.0), 1.0)], gloss=0.5)
+    glare = look_from(scene, eye)[..., :3].astype(int) - 50
+    assert (glare[..., 1] == 0).all()
+    ys, xs = np.nonzero(glare[..., 0])
+    along = view.to_metres(np.stack([xs, ys], -1)) - eye[:2]
+    # The light, 2 m high, 9 m ahead and 3 m aside, is mirrored by the ground a third of the way there.
+    mirrored = np.array([9, 3]) / 3
+    ray = mirrored / np.linalg.norm(mirrored)
+    aside, ahead = along @ [-ray[1], ray[0]], along @ ray
+    assert (np.abs(aside) < 0.6 + 0.015 * ahead).all()
+    reach = ahead / np.linalg.norm(mirrored)
+    assert reach.min() == pytest.approx(0.65, abs=0.15)
+    assert reach.max() > 4
+    at = view.to_pixels(eye[:2] + mirrored * [[0.5], [1], [3]]).round().astype(int)
+    before, there, beyond = glare[at[:, 1], at[:, 0], 0]
+    assert before == 0 < beyond < there
+    assert look_from(Scene(ground, view, distant=scene.distant), eye)[..., :3].max() == 50

@@ -292,6 +292,23 @@ def test_garage_lamps_are_tubes_in_rows_along_the_axis():
         assert len(Counter(lamp.outline[0, 2] for lamp in lamps)) == 1
 
 
+def test_distant_lights_are_small_far_all_around_and_fewer_by_night():
+    garage, night = (
+        [light_of(kind, seed, distant_lights=(0, 24)).distant for seed in range(60)]
+        for kind in ('garage', 'night')
+    )
+    assert 8 < np.mean([len(lights) for lights in garage]) < 16
+    assert max(len(lights) for lights in night) <= 6
+    outlines = np.array([lamp.outline for lights in garage for lamp in lights])
+    centres, distances = outlines.mean(1), np.linalg.norm(outlines.mean(1)[:, :2], axis=1)
+    assert (distances > 5).all()
+    assert (distances < 20).all()
+    assert np.abs((centres[:, :2] / distances[:, None]).mean(0)).max() < 0.15
+    assert np.linalg.norm(np.diff(outlines, axis=1), axis=2).max() <= 0.7
+    assert not light_of('day', distant_lights=(5, 24)).distant
+    assert not light_of('garage', distant_lights=(0, 0)).distant
+
+
 def test_the_sun_throws_the_outline_of_a_box_onto_the_ground():
     light = replace(light_of('day'), sun=np.array([0.8, -0.4]), cover='none', penumbra=0.0)
     shadow = cast_shadows(rng_of(0), light, SQUARE, [make_box(BOX, 1.5)])

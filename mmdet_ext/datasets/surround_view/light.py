@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmdet_ext.datasets.surround_view.solids import Solid
 
 _REACH = 8.0  # metres around the ego car within which lamps are
+_DISTANT = 5.0, 20.0  # metres to lights of which nothing but a streak in the floor is seen
 _SUN_HUE, _SKY_HUE = np.array([0.94, 1.0, 1.04]), np.array([1.07, 1.0, 0.95])  # BGR
 _LAMP_HUES = {'white': (255, 255, 255), 'warm': (190, 230, 255), 'bluish': (255, 245, 225)}
 _CASTS = {  # BGR
@@ -62,6 +63,8 @@ class LightConfig:
         lamp_spacing: Distance of neighbouring tube lamps, metres.
         street_lamp: Height of street lamps, metres.
         lamp_strength: Brightness of a lamp's mirror image, part of white.
+        distant_lights: How many lamps, windows and bright things further away throw streaks over a
+            glossy floor in garages; a quarter as many by night.
         wet: How wet the ground is outdoors where it is not dry.
         rainy: Probability of wet ground under clouds and at night.
     """
@@ -104,6 +107,7 @@ class LightConfig:
     lamp_spacing: Range = (2.5, 6.0)
     street_lamp: Range = (4.0, 8.0)
     lamp_strength: Range = (0.4, 1.0)
+    distant_lights: Range = (0, 24)
     wet: Range = (0.15, 0.7)
     rainy: float = 0.15
 
@@ -139,6 +143,7 @@ class Light:
         casts: BGR gains of patches of coloured light.
         headlights: Whether the ego car's lights are on.
         lamps: The lamps within 8 metres.
+        distant: Lights further away, which light nothing here but are mirrored.
         wet: How wet the ground is, 0 to 1.
     """
 
@@ -153,6 +158,7 @@ class Light:
     casts: list[tuple[float, float, float]]
     headlights: bool
     lamps: list[Lamp]
+    distant: list[Lamp]
     wet: float
 
 
@@ -194,6 +200,7 @@ def sample_light(
         casts=colours if dark and chance(rng, config.coloured) else [],
         headlights=dark and chance(rng, config.headlights),
         lamps=_sample_lamps(rng, config, kind, axis) if dark else [],
+        distant=_sample_distant(rng, config, kind) if dark else [],
         wet=draw(rng, config.wet)
         if kind in ('overcast', 'night') and chance(rng, config.rainy)
         else 0.0,
@@ -219,6 +226,24 @@ def _sample_lamps(rng, config, kind, axis):
         z, centres = draw(rng, config.ceiling), _lamp_grid(rng, config, length, angle)
     outlines = [rectangle(centre, half, angle) for centre in centres]
     return [Lamp(np.column_stack([o, np.full(4, z)]), colour, strength) for o in outlines]
+
+
+def _sample_distant(rng, config, kind):
+    """Small lights all around, most of them white."""
+    if config.distant_lights[1] == 0:
+        return []
+    count = draw(rng, config.distant_lights) / (4 if kind == 'night' else 1)
+    lights = []
+    for _ in range(round(count)):
+        centre = direction(rng.uniform(0, 2 * np.pi)) * draw(rng, _DISTANT)
+        outline = rectangle(centre, rng.uniform(0.02, 0.35, 2), rng.uniform(0, np.pi))
+        colour = np.array(_LAMP_HUES[choose(rng, config.lamp_hues)], float)
+        if chance(rng, 0.2):
+            colour *= _CASTS[choose(rng, config.casts)]
+        strength = draw(rng, config.lamp_strength) * rng.uniform(0.2, 1)
+        height = np.full(4, rng.uniform(1.5, 3.5))
+        lights.append(Lamp(np.column_stack([outline, height]), tuple(colour.tolist()), strength))
+    return lights
 
 
 def _lamp_grid(rng, config, length, angle):

@@ -96,6 +96,7 @@ PLAIN = {
         'leaves': 0.0,
         'coloured': 0.1,
         'lamp_strength': (0.1, 0.4),
+        'distant_lights': (0, 0),
     },
     'rig': None,
     'overhead_height': (15, 30),

@@ -78,4 +78,4 @@ def build_scene(
     image = shade_ground(rng, light, canvas, image, solids)
     gloss = max(ground.gloss, light.wet)
     tags = {'light': light.kind, 'ground': ground.kind, 'marking': marking}
-    return Scene(image, canvas, solids, light.lamps, gloss), tags
+    return Scene(image, canvas, solids, light.lamps, light.distant, gloss), tags
