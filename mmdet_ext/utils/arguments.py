@@ -4,6 +4,17 @@ import argparse
 import os
 
 
+def count(text: str) -> int:
+    """Parse a number of 1 or more: an argument's ``type``.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text} is no whole number of 1 or more')
+    return int(text)
+
+
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--amp`` and ``--auto-scale-lr``."""
     parser.add_argument(

@@ -43,7 +43,7 @@ def test_it_prints_a_row_for_each_engine_and_writes_numbers_and_a_picture(
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
-        (['--batch-sizes', '0'], '--batch-sizes has 0: give numbers of 1 or more'),
+        (['--batch-sizes', '0'], 'argument --batch-sizes: 0 is no whole number of 1 or more'),
         (['--config', 'a.py'], '--config and --checkpoint go together'),
         (['--no-reference'], 'there is no file missing.onnx: tools/export.py writes one'),
     ],

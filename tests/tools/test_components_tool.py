@@ -136,7 +136,3 @@ def test_kinds_can_be_chosen(main, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert 'SqueezeExcitation' in printed
     assert 'CBN' not in printed
-
-
-def test_no_repeats_are_refused(main, error_of):
-    assert '--repeats is 0: give 1 or more' in error_of(main, '--repeats', '0')

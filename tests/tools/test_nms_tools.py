@@ -61,9 +61,7 @@ def test_boxes_can_be_those_of_each_class(benchmark, capsys):
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['--rounds', '0'], '--rounds comes to 0: give a number of 1 or more'),
         (['--boxes', '5'], '--objects comes to 0: give'),
-        (['--threads', '-1'], '--threads comes to -1: give'),
         (['--variants', 'dio_nms'], "--variants names 'dio_nms' (did you mean diou_nms"),
         (['--iou-threshold', '5', '--variants', 'diou_nms'], '`iou_threshold` is 5.0, but must be'),
     ],

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmdet_ext.utils.arguments import count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -14,8 +15,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='some only, or registered layers (default: none SE ECA CBAM Coordinate SimAM)',
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training with each')
-    parser.add_argument('--epochs', type=int, default=16, help='of each training')
-    parser.add_argument('--images', type=int, help='train on the first so many (default: all)')
+    parser.add_argument('--epochs', type=count, default=16, help='of each training')
+    parser.add_argument('--images', type=count, help='train on the first so many (default: all)')
     return parser.parse_args(argv)
 
 

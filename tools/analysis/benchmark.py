@@ -2,15 +2,16 @@
 
 import argparse
 
+from mmdet_ext.utils.arguments import count
 from mmdet_ext.utils.errors import clear_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--batch-size', type=int, default=16, help='of the forward pass')
-    parser.add_argument('--size', type=int, default=512, help='side of its images in pixels')
-    parser.add_argument('--repeats', type=int, default=9, help='timed calls; the median counts')
+    parser.add_argument('--batch-size', type=count, default=16, help='of the forward pass')
+    parser.add_argument('--size', type=count, default=512, help='side of its images in pixels')
+    parser.add_argument('--repeats', type=count, default=9, help='timed calls; the median counts')
     return parser.parse_args(argv)
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mmdet_ext.utils.arguments import add_traceback_argument
+from mmdet_ext.utils.arguments import add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.figures import png_of
 from mmdet_ext.utils.files import write_whole
@@ -35,15 +35,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help='onnxruntime, openvino, torch, "torch compiled" (default: all that are here but the last)',
     )
     parser.add_argument('--images', metavar='FOLDER', help='(default: synthetic scenes)')
-    parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1, 2, 4, 8, 16])
+    parser.add_argument('--batch-sizes', nargs='+', type=count, default=[1, 2, 4, 8, 16])
     parser.add_argument(
         '--threads',
         nargs='+',
-        type=int,
+        type=count,
         default=sorted({1, os.cpu_count() or 1}),
         help='(default: 1 and all)',
     )
-    parser.add_argument('--rounds', type=int, default=15, help='(default: %(default)s)')
+    parser.add_argument('--rounds', type=count, default=15, help='(default: %(default)s)')
     parser.add_argument('--no-reference', action='store_true', help='leave DMPR-PS out')
     parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
     parser.add_argument('--out', metavar='FOLDER', help='for deploy.json and deploy.png')
@@ -54,12 +54,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def check_args(args: argparse.Namespace) -> None:
     if (args.config is None) != (args.checkpoint is None):
         raise ValueError('--config and --checkpoint go together: give both or neither.')
-    for name in ('batch_sizes', 'threads', 'rounds'):
-        values = getattr(args, name)
-        for value in values if isinstance(values, list) else [values]:
-            if value < 1:
-                option = name.replace('_', '-')
-                raise ValueError(f'--{option} has {value}: give numbers of 1 or more.')
 
 
 def main(argv: list[str]) -> None:

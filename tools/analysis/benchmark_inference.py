@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_device_argument
+from mmdet_ext.utils.arguments import add_device_argument, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -15,10 +15,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add_device_argument(parser)
     parser.add_argument('--amp', action='store_true', help='half precision')
     parser.add_argument(
-        '--batch-size', type=int, default=8, help='images at a time (default: %(default)s)'
+        '--batch-size', type=count, default=8, help='images at a time (default: %(default)s)'
     )
     parser.add_argument(
-        '--repeats', type=int, default=3, help='the median counts (default: %(default)s)'
+        '--repeats', type=count, default=3, help='the median counts (default: %(default)s)'
     )
     return parser.parse_args(argv)
 

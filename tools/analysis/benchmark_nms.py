@@ -8,27 +8,27 @@ import argparse
 import json
 import sys
 
-from mmdet_ext.utils.arguments import add_device_argument, add_traceback_argument
+from mmdet_ext.utils.arguments import add_device_argument, add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--boxes', type=int, default=5000, help='in all (default: %(default)s)')
-    parser.add_argument('--classes', type=int, default=20, help='(default: %(default)s)')
+    parser.add_argument('--boxes', type=count, default=5000, help='in all (default: %(default)s)')
+    parser.add_argument('--classes', type=count, default=20, help='(default: %(default)s)')
     parser.add_argument(
-        '--objects', type=int, help='that the boxes are of (default: a tenth of the boxes)'
+        '--objects', type=count, help='that the boxes are of (default: a tenth of the boxes)'
     )
     parser.add_argument('--per-class', action='store_true', help='--boxes are those of each class')
     parser.add_argument('--iou-threshold', type=float, default=0.5, help='(default: %(default)s)')
     parser.add_argument(
         '--variants', nargs='+', metavar='NAME', help='only these rows (default: all)'
     )
-    parser.add_argument('--rounds', type=int, default=15, help='(default: %(default)s)')
+    parser.add_argument('--rounds', type=count, default=15, help='(default: %(default)s)')
     parser.add_argument(
         '--threads',
-        type=int,
+        type=count,
         default=1,
         help="of torch on the CPU; torchvision's op has but one (default: %(default)s)",
     )
@@ -43,10 +43,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def check_args(args: argparse.Namespace) -> None:
-    for name in ('boxes', 'classes', 'objects', 'rounds', 'threads'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f'--{name} comes to {value}: give a number of 1 or more.')
+    if args.objects < 1:
+        raise ValueError(f'--objects comes to {args.objects}: give a number of 1 or more.')
 
 
 def main(argv: list[str]) -> None:

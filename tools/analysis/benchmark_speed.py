@@ -7,7 +7,7 @@ iteration: name --measures to leave it out.
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -27,10 +27,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'non-blocking", torch.compile (default: all, those of copies to a GPU only if there is one)',
     )
     parser.add_argument(
-        '--iterations', type=int, default=8, help='timed in each turn (default: %(default)s)'
+        '--iterations', type=count, default=8, help='timed in each turn (default: %(default)s)'
     )
     parser.add_argument(
-        '--rounds', type=int, default=5, help='turns of each (default: %(default)s)'
+        '--rounds', type=count, default=5, help='turns of each (default: %(default)s)'
     )
     add_override_arguments(parser)
     return parser.parse_args(argv)

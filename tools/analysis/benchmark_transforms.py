@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from mmdet_ext.utils.arguments import add_traceback_argument
+from mmdet_ext.utils.arguments import add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--only', nargs='+', metavar='NAME', help='rows whose name starts like this (default: all)'
     )
-    parser.add_argument('--rounds', type=int, default=60, help='(default: %(default)s)')
+    parser.add_argument('--rounds', type=count, default=60, help='(default: %(default)s)')
     parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
     parser.add_argument('--json', metavar='FILE', help='to write everything to, exact')
     add_traceback_argument(parser)
@@ -30,10 +30,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def check_args(args: argparse.Namespace) -> None:
-    for name, smallest in (('size', 128), ('rounds', 1)):
-        value = getattr(args, name)
-        if value < smallest:
-            raise ValueError(f'--{name} is {value}: give a number of {smallest} or more.')
+    if args.size < 128:
+        raise ValueError(f'--size is {args.size}: give a number of 128 or more.')
 
 
 def main(argv: list[str]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_traceback_argument
+from mmdet_ext.utils.arguments import add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -29,8 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--out', default='work_dirs/loss_comparison', help='folder to write')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training with each')
-    parser.add_argument('--epochs', type=int, default=8, help='of each training')
-    parser.add_argument('--images', type=int, help='train on the first so many (default: all)')
+    parser.add_argument('--epochs', type=count, default=8, help='of each training')
+    parser.add_argument('--images', type=count, help='train on the first so many (default: all)')
     add_traceback_argument(parser)
     return parser.parse_args(argv)
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_device_argument, add_override_arguments
+from mmdet_ext.utils.arguments import add_device_argument, add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--iou-threshold', type=float, default=0.5, help='(default: %(default)s)')
     parser.add_argument(
-        '--max-per-img', type=int, default=100, help='boxes kept (default: %(default)s)'
+        '--max-per-img', type=count, default=100, help='boxes kept (default: %(default)s)'
     )
     add_device_argument(parser)
     add_override_arguments(parser)

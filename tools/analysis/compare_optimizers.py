@@ -6,7 +6,7 @@ Eight optimizers at three learning rates each, then five schedules: 28 short tra
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_traceback_argument
+from mmdet_ext.utils.arguments import add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -26,12 +26,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='of AdamW, some of cosine, constant, step, one-cycle, plateau (default: all)',
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training with each')
-    parser.add_argument('--epochs', type=int, default=8, help='(default: %(default)s)')
+    parser.add_argument('--epochs', type=count, default=8, help='(default: %(default)s)')
     parser.add_argument(
-        '--images', type=int, default=400, help='train on the first so many (default: %(default)s)'
+        '--images',
+        type=count,
+        default=400,
+        help='train on the first so many (default: %(default)s)',
     )
     parser.add_argument(
-        '--size', type=int, default=128, help='side of the input in pixels (default: %(default)s)'
+        '--size', type=count, default=128, help='side of the input in pixels (default: %(default)s)'
     )
     add_traceback_argument(parser)
     return parser.parse_args(argv)

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from mmdet_ext.utils.arguments import add_traceback_argument
+from mmdet_ext.utils.arguments import add_traceback_argument, count
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='only these (default: all)',
     )
     parser.add_argument(
-        '--repeats', type=int, default=9, help='timed calls of each (default: %(default)s)'
+        '--repeats', type=count, default=9, help='timed calls of each (default: %(default)s)'
     )
     parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
     parser.add_argument('--json', metavar='FILE', help='to write everything to, exact')
@@ -29,8 +29,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     with clear_errors('--traceback' in argv):
         args = parse_args(argv)
-        if args.repeats < 1:
-            raise ValueError(f'--repeats is {args.repeats}: give 1 or more timed calls.')
         from mmdet_ext.apis.components import (  # noqa: PLC0415 (--help answers at once)
             as_dict,
             measure_components,

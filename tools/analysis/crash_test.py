@@ -6,7 +6,7 @@ The result has to be, bit for bit, that of a training which nobody disturbed.
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -15,7 +15,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'config', nargs='?', default='ext/psd_yolo_tiny.py', help='(default: %(default)s)'
     )
-    parser.add_argument('--kills', type=int, default=200, help='(default: %(default)s)')
+    parser.add_argument('--kills', type=count, default=200, help='(default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the moments (default: %(default)s)')
     parser.add_argument('--out', default='work_dirs/crash_test', help='(default: %(default)s)')
     add_override_arguments(parser)

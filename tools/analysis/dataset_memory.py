@@ -8,6 +8,7 @@ import argparse
 
 from rich.console import Console
 
+from mmdet_ext.utils.arguments import count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -15,11 +16,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument('--images', type=int, default=1_000_000, help='images of the set')
-    parser.add_argument('--boxes', type=int, default=7, help='mean number of boxes per image')
-    parser.add_argument('--ranks', type=int, default=2, help='processes of the distributed run')
+    parser.add_argument('--images', type=count, default=1_000_000, help='images of the set')
+    parser.add_argument('--boxes', type=count, default=7, help='mean number of boxes per image')
+    parser.add_argument('--ranks', type=count, default=2, help='processes of the distributed run')
     parser.add_argument('--workers', type=int, default=4, help='loader workers of each')
-    parser.add_argument('--batches', type=int, default=100, help='taken before memory is read')
+    parser.add_argument('--batches', type=count, default=100, help='taken before memory is read')
     parser.add_argument(
         '--folder', default='work_dirs/dataset_memory', help='of the annotations, which are kept'
     )

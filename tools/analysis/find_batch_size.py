@@ -7,7 +7,7 @@ the memory of smaller ones; it is said when it is.
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -15,7 +15,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument(
-        '--most', type=int, default=64, help='greatest batch to try (default: %(default)s)'
+        '--most', type=count, default=64, help='greatest batch to try (default: %(default)s)'
     )
     parser.add_argument(
         '--limit',
@@ -24,7 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='that may be taken (default: what is free on the GPU, or 80%% of what the machine has free)',
     )
     parser.add_argument(
-        '--repeats', type=int, default=2, help='timed steps of each (default: %(default)s)'
+        '--repeats', type=count, default=2, help='timed steps of each (default: %(default)s)'
     )
     parser.add_argument('--out', metavar='PNG', help='(default: work_dirs/<config>/batch_size.png)')
     add_override_arguments(parser)

@@ -6,7 +6,7 @@ Trains a model of its own for the steps of the sweep; nothing but the plot is wr
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--lowest', type=float, default=1e-6, help='(default: %(default)g)')
     parser.add_argument('--highest', type=float, default=1.0, help='(default: %(default)g)')
     parser.add_argument(
-        '--steps', type=int, default=100, help='of the optimizer (default: %(default)s)'
+        '--steps', type=count, default=100, help='of the optimizer (default: %(default)s)'
     )
     parser.add_argument(
         '--divergence',

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -12,7 +12,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'config', nargs='?', default='ext/psd_yolo.py', help='config file (default: %(default)s)'
     )
-    parser.add_argument('--iterations', type=int, default=50, help='(default: %(default)s)')
+    parser.add_argument('--iterations', type=count, default=50, help='(default: %(default)s)')
     add_override_arguments(parser)
     return parser.parse_args(argv)
 

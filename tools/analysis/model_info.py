@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from mmdet_ext.utils.arguments import add_override_arguments
+from mmdet_ext.utils.arguments import add_override_arguments, count
 from mmdet_ext.utils.errors import clear_errors
 from mmdet_ext.utils.files import write_whole
 
@@ -25,14 +25,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='of an image (default: what the test pipeline resizes to)',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, help='to time beside 1 (default: %(default)s)'
+        '--batch-size', type=count, default=1, help='to time beside 1 (default: %(default)s)'
     )
     parser.add_argument(
         '--depth', type=int, default=2, help='of the layer table (default: %(default)s)'
     )
     parser.add_argument('--device', default='cpu', help='such as cuda:0 (default: %(default)s)')
     parser.add_argument(
-        '--repeats', type=int, default=5, help='timed inferences (default: %(default)s)'
+        '--repeats', type=count, default=5, help='timed inferences (default: %(default)s)'
     )
     parser.add_argument(
         '--samples',

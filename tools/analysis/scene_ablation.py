@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmdet_ext.utils.arguments import count
 from mmdet_ext.utils.errors import clear_errors
 
 
@@ -9,8 +10,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', default='work_dirs/scene_ablation', help='folder to write')
     parser.add_argument('--variants', nargs='*', help='some only (default: all)')
-    parser.add_argument('--images', type=int, default=2000, help='scenes to train on')
-    parser.add_argument('--epochs', type=int, default=6, help='times that each is seen')
+    parser.add_argument('--images', type=count, default=2000, help='scenes to train on')
+    parser.add_argument('--epochs', type=count, default=6, help='times that each is seen')
     return parser.parse_args(argv)
 
 
