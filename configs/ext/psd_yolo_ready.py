@@ -3,6 +3,7 @@
 Surround views of all sites, those of the default, and strips beside the car; made on first use.
 The checkpoint itself learnt in three rounds, each started from the one before (`load_from`): 14 epochs without
 the scenes of the default, 2 on 4,000 new scenes of `all` (seed 8) instead, and 6 on 2,800 of these and the rest.
+Its scenes had no streaks of distant lights yet.
 """
 
 _base_ = 'psd_yolo.py'

@@ -52,6 +52,7 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
         },
         'camera': {'exposure': (0, 0), 'white_balance': (0, 0), 'vignetting': (0, 0)},
     },
+    'nothing mirrored by the floor': {'light': {'lamp_strength': (0, 0), 'distant_lights': (0, 0)}},
     'fresh paint': {'paint': {'states': {'fresh': 1}, 'repainted': 0.0}},
     'straight rows with solid lines': {
         'layout': {

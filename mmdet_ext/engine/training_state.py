@@ -33,6 +33,15 @@ class TrainingState:
         return asdict(self)
 
 
+def trains(runner: Runner) -> bool:
+    """Tell whether a run trains or has trained.
+
+    Elsewhere ``runner.iter`` would build the training loop, and with it the training set.
+    """
+    loop = runner._train_loop
+    return loop is not None and not isinstance(loop, dict)
+
+
 def capture_training_state(
     runner: Runner, batches_done: int = 0, validation_due: bool = False
 ) -> TrainingState:

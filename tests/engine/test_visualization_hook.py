@@ -45,7 +45,10 @@ def samples(tmp_path):
 
 
 def make_runner(tmp_path, iteration=120):
-    return SimpleNamespace(iter=iteration, work_dir=str(tmp_path), timestamp='now')
+    loop = object()  # it has been built
+    return SimpleNamespace(
+        iter=iteration, work_dir=str(tmp_path), timestamp='now', _train_loop=loop
+    )
 
 
 def validate(hook, samples, runner):
@@ -70,6 +73,22 @@ def test_the_first_images_of_every_few_batches_are_logged(recorder, samples, tmp
     assert (image == (40, 0, 0)).all()  # RGB
     assert kwargs['data_sample'] is samples[4]
     assert (kwargs['step'], kwargs['pred_score_thr'], kwargs['show']) == (120, 0.25, False)
+
+
+def test_a_run_that_only_tests_does_not_ask_for_the_training_set(recorder, samples):
+    class Tests:
+        _train_loop = dict(type='EpochBasedTrainLoop')
+
+        @property
+        def iter(self):
+            raise FileNotFoundError(
+                'train.json'
+            )  # mmengine builds the loop, and the set, to answer
+
+    hook = ParkingSlotVisualizationHook(interval=1, max_images=1)
+    hook.after_test_iter(Tests(), 0, dict(inputs=[]), samples[:1])
+    hook.after_val_iter(Tests(), 0, dict(inputs=[]), samples[:1])
+    assert [kwargs['step'] for _, _, kwargs in recorder.calls] == [0, 0]
 
 
 def test_every_validation_logs_the_same_images(recorder, samples, tmp_path):

@@ -6,6 +6,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmdet_ext.engine.training_state import trains
 from mmdet_ext.evaluation.functional.outcomes import Outcome
 
 from .tensorboard_writer import tensorboard_writer
@@ -57,6 +58,6 @@ def pr_counts(outcome: Outcome, thresholds: np.ndarray = _THRESHOLDS) -> np.ndar
 
 
 def _step(runner: Runner) -> int:
-    if runner._train_loop is None or isinstance(runner._train_loop, dict):  # validation alone
+    if not trains(runner):
         return 0
     return runner.iter if isinstance(runner.train_loop, IterBasedTrainLoop) else runner.epoch

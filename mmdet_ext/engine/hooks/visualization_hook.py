@@ -11,6 +11,8 @@ from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 
+from mmdet_ext.engine.training_state import trains
+
 
 @HOOKS.register_module()
 class ParkingSlotVisualizationHook(DetVisualizationHook):
@@ -71,8 +73,8 @@ class ParkingSlotVisualizationHook(DetVisualizationHook):
         turn, between = divmod(batch_idx, self.interval)
         if self.draw and not between and turn < self.max_images:
             sample = outputs[0]
-            image = _image(sample, data_batch, 0)
-            self._add(f'{kind}_{_name(sample)}', image, sample, step=runner.iter)
+            image, step = _image(sample, data_batch, 0), runner.iter if trains(runner) else 0
+            self._add(f'{kind}_{_name(sample)}', image, sample, step=step)
 
     def _add(self, name: str, image: np.ndarray, sample: DetDataSample, **kwargs) -> None:
         self._visualizer.add_datasample(
