@@ -7,7 +7,7 @@ _base_ = 'psd_yolo_psdet.py'
 
 # What you are likely to change.
 train_root = 'data/strips/'
-max_epochs = 14
+max_epochs = 20
 base_lr = 8e-3
 synthetic_data = dict(
     _delete_=True, out_dir=train_root, splits=dict(train=6000), preset='strip_like', seed=4

@@ -80,6 +80,23 @@ def evaluate(tmp_path):
     return run
 
 
+def test_the_figures_can_be_read_at_a_score_of_ones_own_or_where_precision_equals_recall(evaluate):
+    far, other, third = shifted(200, 0), shifted(0, 180), shifted(0, 260)
+    # Hit, false, hit, hit.
+    truths = [image(corners=[SLOT, other, third])]
+    found = [sample(corners=[SLOT, far, other, third], scores=[0.9, 0.8, 0.7, 0.2])]
+
+    def read(**options):
+        got = evaluate(truths, found, **options)
+        return [got[f'slot/{key}'] for key in ('threshold', 'precision', 'recall', 'ap')]
+
+    ap = read()[-1]
+    assert read() == pytest.approx([0.2, 3 / 4, 1, ap])
+    assert read(score_thr='balanced') == pytest.approx([0.7, 2 / 3, 2 / 3, ap])
+    assert read(score_thr=0.85) == pytest.approx([0.85, 1, 1 / 3, ap])
+    assert read(score_thr=0.8) == pytest.approx([0.8, 1 / 2, 1 / 3, ap])
+
+
 def test_perfect_predictions_are_perfect(evaluate):
     got = evaluate([image(metres_per_pixel=0.02)], [sample(corners=[SLOT], points=SLOT[:2])])
     ones = ('precision', 'recall', 'f1', 'ap')
@@ -547,6 +564,9 @@ def test_mistakes_are_one_sentence_each(evaluate, tmp_path):
         ValueError, match=r"protocol is 'loose'; expected 'strict', 'dmpr', 'pil' or 'crps'\."
     ):
         evaluate([image()], [], protocol='loose')
+    for score in (1.5, -1, 'equal', True):
+        with pytest.raises(ValueError, match=rf"score_thr is {score!r}; .* 0 to 1, 'balanced' or"):
+            evaluate([image()], [], score_thr=score)
     with pytest.raises(ValueError, match=r'no image with id 7 .*ann_file'):
         evaluate([image()], [sample(7)])
     with pytest.raises(

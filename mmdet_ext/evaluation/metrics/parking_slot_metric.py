@@ -22,7 +22,7 @@ from mmdet_ext.evaluation.functional.breakdown import (
 from mmdet_ext.evaluation.functional.outcomes import Outcome, mean_value, select
 from mmdet_ext.evaluation.functional.parking_slots import Rows, truths_of
 from mmdet_ext.evaluation.functional.polygons import match_polygons, mean_average_precision
-from mmdet_ext.evaluation.functional.precision_recall import operating_point
+from mmdet_ext.evaluation.functional.precision_recall import balanced_threshold, operating_point
 from mmdet_ext.evaluation.functional.protocols import PROTOCOLS
 from mmdet_ext.evaluation.metrics.samples import SampleReader, flat_rows
 
@@ -88,6 +88,8 @@ class ParkingSlotMetric(BaseMetric):
         max_angle: Largest angle between the directions of matched points in degrees. None: that of
             the protocol, 30.
         protocol: ``'strict'``, ``'dmpr'``, ``'pil'`` or ``'crps'``.
+        score_thr: Read precision, recall, F1 and errors at this score, or with ``'balanced'`` at the best F1
+            where precision and recall differ by less than 0.02. None: where the protocol reads them.
         per_condition: Also report each value of the images' ``condition`` if there are several.
         tags: Likewise each value of these tags of the images, such as ``('ground', 'marking')``.
         per_type: Also report each slot type if there are several; that of a match is the truth's,
@@ -104,7 +106,7 @@ class ParkingSlotMetric(BaseMetric):
 
     Raises:
         FileNotFoundError: ``ann_file`` is missing.
-        ValueError: ``ann_file`` is not valid or ``protocol`` is unknown.
+        ValueError: ``ann_file`` is not valid, ``protocol`` is unknown or ``score_thr`` is no score.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class ParkingSlotMetric(BaseMetric):
         max_angle: float | None = None,
         protocol: str = 'strict',
         *,
+        score_thr: float | str | None = None,
         per_condition: bool = True,
         tags: Sequence[str] = (),
         per_type: bool = False,
@@ -128,6 +131,12 @@ class ParkingSlotMetric(BaseMetric):
                 f'ParkingSlotMetric: protocol is {protocol!r}; expected '
                 f"'strict', 'dmpr', 'pil' or 'crps'."
             )
+        if not (score_thr in (None, 'balanced') or _is_score(score_thr)):
+            raise ValueError(
+                f"ParkingSlotMetric: score_thr is {score_thr!r}; expected a number from 0 to 1, 'balanced' "
+                'or None.'
+            )
+        self.score_thr = score_thr
         limits = {'distance': distance, 'max_angle': max_angle}
         self.protocol = PROTOCOLS[protocol](**{k: v for k, v in limits.items() if v is not None})
         self.per_condition = per_condition
@@ -195,13 +204,22 @@ class ParkingSlotMetric(BaseMetric):
 
     def _evaluate(self, groups: dict[str, _Group], kind: str) -> dict[str, float]:
         self.outcomes[kind] = groups[''].outcome
-        threshold, reading = self.protocol.threshold(groups[''].outcome, kind)
+        threshold, reading = self._threshold(groups[''].outcome, kind)
         metrics = {f'{kind}/threshold': threshold}
         for suffix, group in groups.items():
             figures = self._figures(group, kind, threshold)
             metrics |= {f'{kind}/{key}{suffix}': value for key, value in figures.items()}
         print_log('\n' + _table(kind, metrics, groups, reading), logger='current')
         return metrics
+
+    def _threshold(self, outcome: Outcome, kind: str) -> tuple[float, str]:
+        """Where the figures are read, and why."""
+        if self.score_thr is None:
+            return self.protocol.threshold(outcome, kind)
+        if self.score_thr == 'balanced':
+            counted = (outcome.scores, outcome.hits, outcome.num_truths)
+            return balanced_threshold(*counted), 'precision and recall alike'
+        return float(self.score_thr), 'as asked for'
 
     def _image_parts(self, images: list[ParkingImage]) -> dict[str, np.ndarray]:
         """Images of each condition and each value of the tags, by the suffix of their metrics."""
@@ -279,6 +297,10 @@ class ParkingSlotMetric(BaseMetric):
 
     def _say(self, sentence: str) -> None:
         print_log(f'ParkingSlotMetric: {sentence}', logger='current')
+
+
+def _is_score(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _image_groups(whole: _Group, parts: dict[str, np.ndarray]) -> dict[str, _Group]:
