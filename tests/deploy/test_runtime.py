@@ -112,7 +112,7 @@ def test_images_of_stock_detectors_are_placed_as_mmdet_does(exported, tmp_path, 
     placement = '"top_left"' if keep_ratio else '"stretch"'
     said = {'mmdet_ext.placement': placement, 'mmdet_ext.padding': '[1, 2, 3]'}
     engine = OnnxEngine(changed(exported, tmp_path / 'x.onnx', **said))
-    image = np.random.default_rng(0).integers(0, 256, (101, 203, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (102, 203, 3), dtype=np.uint8)
     results = Resize(scale=(320, 320), keep_ratio=keep_ratio)(dict(img=image.copy()))
     results = Pad(size=(320, 320), pad_val=dict(img=(1, 2, 3)))(results)
     prepared = engine.prepare(image)

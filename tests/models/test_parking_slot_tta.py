@@ -228,6 +228,27 @@ def test_copies_vote_on_classes_and_directions():
     assert merged.directions.tolist() == [pytest.approx([0.28, 0.96])]
 
 
+def test_a_direction_is_one_of_those_found_at_its_place():
+    views = [
+        view(None, points=[[x, 10, 0.9]], directions=[0.8, y], shapes=0)
+        for x, y in ((10, 0.6), (11, -0.6), (200, 0.0))  # the last lies between the first two
+    ]
+    merged = merged_points(*views)
+    by_place = merged.directions[merged.points[:, 0].argsort()].tolist()
+    assert by_place[0] in ([pytest.approx(0.8), pytest.approx(y)] for y in (0.6, -0.6))
+
+
+@pytest.mark.parametrize(
+    ('position', 'shown'),
+    [((-0.5, -0.5), 1), ((9.5, 7.5), 1), ((-0.6, 3), 0), ((9.6, 3), 0), ((3, 7.6), 0)],
+)
+def test_a_copy_shows_what_lies_on_its_pixels(position, shown):
+    place = torch.tensor([position])
+    identity = view(None, matrix=np.eye(3), size=(10, 8))
+    assert identity.shows(place).tolist() == [bool(shown)]
+    assert view(None).shows(place).tolist() == [True]
+
+
 def test_a_reversed_slot_is_another_slot():
     square = np.array([[200.0, 300], [280, 300], [280, 200], [200, 200]])
     slots, _ = merge_views([view(square), view(square[[1, 0, 3, 2]])], 600, 600)
