@@ -6,7 +6,7 @@ from mmengine.optim import OptimWrapper
 from tiny_training import (
     Model,
     ScaledOnCPU,
-    fresh_globals,  # noqa: F401
+    fresh_globals,  # noqa: F401 (a fixture)
     images,
     needs_scaler,
     train,

@@ -13,7 +13,7 @@ from ranks import run_ranks
 from tiny_training import (
     Model,
     ScaledOnCPU,
-    fresh_globals,  # noqa: F401
+    fresh_globals,  # noqa: F401 (a fixture)
     images,
     messages,
     needs_scaler,

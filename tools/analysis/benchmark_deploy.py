@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
         from rich.progress import track  # noqa: PLC0415
 
         from mmdet_ext.deploy import benchmark, benchmark_engines, benchmark_results  # noqa: PLC0415
-        from mmdet_ext.deploy.images import read_images, synthetic_images  # noqa: PLC0415
+        from mmdet_ext.deploy.images import read_images, synthetic_images  # noqa: PLC0415 (likewise)
 
         graph = None
         if args.config:

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdet_ext.engine.metric_rules import rule_of
+from mmdet_ext.engine.training_state import trains
 from mmdet_ext.utils.errors import did_you_mean
 
 
@@ -88,7 +89,7 @@ class ResumableEarlyStoppingHook(Hook):
 
     def after_val(self, runner: Runner) -> None:
         """Say that there is no such metric, when the checkpoint of this validation is saved."""
-        if self._missing and runner.train_loop is not None:
+        if self._missing and trains(runner):
             raise ValueError(self._missing)
 
     @property
