@@ -76,6 +76,21 @@ def test_options_of_the_reader_are_its_fields(numbers, tmp_path):
         build_reader('numbers', tmp_path, {'scales': 3})
 
 
+def test_images_are_found_from_a_target_that_is_a_link_to_elsewhere(numbers, tmp_path):
+    (tmp_path / 'large/disk/data').mkdir(parents=True)
+    (tmp_path / 'data').symlink_to('large/disk/data')
+    for i in range(3):
+        (tmp_path / f'{i}.jpg').touch()
+    convert('numbers', numbers('1 2 3'), tmp_path / 'data/out')
+    names = [
+        image.file_name
+        for part in ('train', 'val')
+        for image in read_parking_slot_coco(tmp_path / f'data/out/{part}.json').images
+    ]
+    assert len(names) == 3
+    assert all((tmp_path / 'data/out' / name).is_file() for name in names)
+
+
 def test_a_split_of_the_data_set_is_kept(numbers, tmp_path):
     convert('numbers', numbers('1 50 2 60'), tmp_path / 'out')
     assert len(read_parking_slot_coco(tmp_path / 'out/test.json').images) == 2

@@ -166,8 +166,9 @@ def image_paths(file: AnnotationFile, folder: str | Path) -> list[str]:
         folder: Folder that its file names are relative to.
 
     Returns:
-        One path per entry of ``images``.
+        One absolute path per entry of ``images``.
     """
+    folder = os.path.realpath(folder)  # `..` leads out of where a link points to, not of where it is
     return [
         os.path.normpath(os.path.join(folder, str(image.get('file_name')))) for image in file.images
     ]

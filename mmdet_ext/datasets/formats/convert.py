@@ -143,8 +143,9 @@ def convert(
     if write is not None:
         _write_parts(write, target, parts, report)
     else:
+        start = os.path.realpath(target)  # `..` leads out of where a link points to
         for record in records:
-            record.file_name = os.path.relpath(reader.folder / record.file_name, target)
+            record.file_name = os.path.relpath(reader.folder / record.file_name, start)
         for part, content in parts.items():
             reader.write(target / f'{part}.json', content, f'{format_name}, {part}')
     shutil.rmtree(_scratch(target), ignore_errors=True)

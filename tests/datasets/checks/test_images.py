@@ -161,6 +161,16 @@ def test_before_training_a_few_images_spread_over_the_file_are_looked_for(plain,
     assert (finding.count, finding.example) == (1, str(where / '99.png'))
 
 
+def test_images_beside_a_linked_folder_are_found_where_the_system_finds_them(plain, read, folder):
+    plain['images'] = [{'id': 0, 'file_name': '../pictures/a.png', 'width': 100, 'height': 80}]
+    root = folder()
+    for name in ('disk/labels', 'disk/pictures'):
+        (root / name).mkdir(parents=True)
+    (root / 'disk/pictures/a.png').touch()
+    (root / 'data').symlink_to('disk/labels')  # from it, `..` is `disk`
+    assert not list(check_first_images(read(plain), root / 'data'))
+
+
 def test_the_hash_survives_scaling_light_and_recompression_and_tells_scenes_apart():
     gray = [cv2.cvtColor(picture(seed, 200, 160), cv2.COLOR_BGR2GRAY) for seed in range(20)]
     first = gray[0]
