@@ -53,8 +53,8 @@ test_evaluator = val_evaluator
 model = dict(
     backbone=dict(out_indices=(1, 2, 3, 4)),
     neck=dict(in_channels=[32, 64, 128, 256]),
-    bbox_head=dict(point_stride=4, slot_stride=4, point_sigma=0.9),
-    test_cfg=dict(fuse_scores=False),  # the slot branch is not trained
+    bbox_head=dict(point_stride=4, slot_stride=4, point_sigma=0.9, slot_dilations=()),
+    test_cfg=dict(fuse_scores=False),  # the slot branch is not trained, and as small as can be
 )
 default_hooks = dict(checkpoint=dict(save_best='point/f1'))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -1,15 +1,25 @@
 """What each ingredient of the synthetic scenes is worth: the same training without it."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from mmdet_ext.apis.run import train
+from rich.table import Table
+
+from mmdet_ext.apis.equal_trainings import metrics_of_training, spread_between_seeds
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.utils.configs import schedule_options
+from mmdet_ext.utils.errors import did_you_mean
+from mmdet_ext.utils.files import write_whole
+from mmdet_ext.utils.tables import table_of
 
 CONFIG = 'ext/psd_yolo_sim_to_real.py'
 """Trains on synthetic strips and validates on real ones."""
+
+METRICS = ('precision', 'recall', 'f1', 'ap')
+"""Of points."""
 
 _NOTHING = {
     'occupancy': (0, 0),
@@ -73,39 +83,73 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
 def ablate_scenes(
     out_dir: str | Path,
     variants: Iterable[str] = tuple(VARIANTS),
+    seeds: Sequence[int] = (0,),
     images: int = 2000,
     epochs: int = 6,
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, list[float]]]:
     """Train on each variant of the scenes and validate on real strips.
 
-    Sets that exist are used again, so an interrupted run goes on where it was.
+    Sets that exist are used again, a training that has ended is not repeated, and one that was
+    interrupted goes on from its last epoch.
 
     Args:
-        out_dir: Folder for the sets and trainings.
+        out_dir: Folder for the sets and trainings; ``results.json`` is written to it.
         variants: Names in :data:`VARIANTS`.
+        seeds: Each variant is trained once with each, on the same scenes.
         images: Scenes to train on.
         epochs: Times that each is seen.
 
     Returns:
-        For each variant ``precision``, ``recall``, ``f1`` and ``ap`` of points.
+        For each variant the :data:`METRICS`, one value per seed.
 
     Raises:
-        ValueError: An unknown variant.
+        ValueError: An unknown variant, or a folder with results of another budget.
     """
-    results = {}
+    results = {name: {metric: [] for metric in METRICS} for name in _known(variants)}
+    for seed in seeds:  # outside, so that an interrupted ablation has compared all with few seeds
+        for name, values in results.items():
+            folder = Path(out_dir, ''.join(c if c.isalnum() else '_' for c in name))
+            ensure_dataset(
+                folder / 'data', {'train': images}, preset='strip_like', overrides=VARIANTS[name]
+            )
+            options = {**_options(folder / 'data', epochs), 'randomness.seed': seed}
+            found = metrics_of_training(CONFIG, folder / f'seed{seed}', options)
+            for metric in METRICS:
+                values[metric].append(found[f'point/{metric}'])
+    write_whole(Path(out_dir, 'results.json'), json.dumps(results, indent=1))
+    return results
+
+
+def ablation_table(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    """Results to print: means over the seeds, and what is lost against the first variant.
+
+    Args:
+        results: As of :func:`ablate_scenes`.
+
+    Returns:
+        The table; the caption says which differences are noise.
+    """
+    headings = ('precision', 'recall', 'F1', 'AP', 'change of AP')
+    table = table_of([('scenes with', 'left'), *((heading, 'right') for heading in headings)])
+    full = None
+    for name, values in results.items():
+        means = [mean(values[metric]) for metric in METRICS]
+        change = '-' if full is None else f'{means[-1] - full:+.3f}'
+        full = means[-1] if full is None else full
+        table.add_row(name, *(f'{value:.3f}' for value in means), change)
+    table.caption = spread_between_seeds('AP', [values['ap'] for values in results.values()])
+    return table
+
+
+def _known(variants: Iterable[str]) -> list[str]:
+    variants = list(variants)
     for name in variants:
         if name not in VARIANTS:
-            raise ValueError(f'Unknown variant {name!r}; expected one of {", ".join(VARIANTS)}.')
-        folder = Path(out_dir, ''.join(c if c.isalnum() else '_' for c in name))
-        ensure_dataset(
-            folder / 'data', {'train': images}, preset='strip_like', overrides=VARIANTS[name]
-        )
-        runner = train(CONFIG, work_dir=str(folder), cfg_options=_options(folder / 'data', epochs))
-        results[name] = {
-            key: runner.message_hub.get_scalar(f'val/point/{key}').current()
-            for key in ('precision', 'recall', 'f1', 'ap')
-        }
-    return results
+            raise ValueError(
+                f'Unknown variant {name!r}{did_you_mean(name, list(VARIANTS))}; '
+                f'expected one of {", ".join(VARIANTS)}.'
+            )
+    return variants
 
 
 def _options(data: Path, epochs: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', default='work_dirs/scene_ablation', help='folder to write')
     parser.add_argument('--variants', nargs='*', help='some only (default: all)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training with each')
     parser.add_argument('--images', type=count, default=2000, help='scenes to train on')
     parser.add_argument('--epochs', type=count, default=6, help='times that each is seen')
     return parser.parse_args(argv)
@@ -18,16 +19,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with clear_errors():
-        from mmdet_ext.apis.scene_ablation import (  # noqa: PLC0415 (--help answers at once)
+        from rich.console import Console  # noqa: PLC0415 (--help answers at once)
+
+        from mmdet_ext.apis.scene_ablation import (  # noqa: PLC0415
             VARIANTS,
             ablate_scenes,
+            ablation_table,
         )
 
-        results = ablate_scenes(args.out, args.variants or VARIANTS, args.images, args.epochs)
-    print(f'{"scenes with":34} precision recall    f1    ap')
-    for name, values in results.items():
-        figures = (values[key] for key in ('precision', 'recall', 'f1', 'ap'))
-        print(f'{name:34}' + ''.join(f'{value:8.3f}' for value in figures))
+        results = ablate_scenes(
+            args.out, args.variants or VARIANTS, args.seeds, args.images, args.epochs
+        )
+    Console().print(ablation_table(results))
+    print(f'{args.out}/results.json has the numbers.')
 
 
 if __name__ == '__main__':
