@@ -40,7 +40,7 @@ _OUTDOORS = dict.fromkeys(('asphalt', 'concrete', 'bricks', 'epoxy', 'grass', 'g
 
 VARIANTS: dict[str, Mapping[str, Any]] = {
     'everything': {},
-    'no stitching (one ideal camera)': {'rig': None},
+    'no stitching, one ideal camera': {'rig': None},
     'nothing with height': {'objects': _NOTHING},
     'plain asphalt': {
         'ground': {
@@ -121,7 +121,7 @@ def ablate_scenes(
 
 
 def ablation_table(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
-    """Results to print: means over the seeds, and what is lost against the first variant.
+    """Results to print: means over the seeds, and how AP changes against the first variant.
 
     Args:
         results: As of :func:`ablate_scenes`.
@@ -129,7 +129,7 @@ def ablation_table(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Tabl
     Returns:
         The table; the caption says which differences are noise.
     """
-    headings = ('precision', 'recall', 'F1', 'AP', 'change of AP')
+    headings = ('precision', 'recall', 'F1', 'AP', 'change')
     table = table_of([('scenes with', 'left'), *((heading, 'right') for heading in headings)])
     full = None
     for name, values in results.items():

@@ -117,7 +117,7 @@ build_ops() {
 # ---- the steps ----------------------------------------------------------------------------------
 check_machine
 rm -f "$STAMP"
-echo "Setting up $VENV with $python ($(version_of "$python")); about 10 minutes the first time, under one afterwards"
+echo "Setting up $VENV with $python ($(version_of "$python")); 10 to 20 minutes the first time, under one afterwards"
 if ! $VENV/bin/python -m pip --version >/dev/null 2>&1; then
   mkdir -p $VENV
   : >"$LOG"
@@ -138,7 +138,7 @@ try "the packages pinned in $PINS could not be installed" uv -r $VENV/pins.txt
 
 device=$(ops_device)
 built_for=$($VENV/bin/python -c 'import sys, torch; print(f"torch-{torch.__version__}-py3{sys.version_info.minor}")')-$device
-step "building mmcv's ops for ${device^^} (about 6 min on 2 cores; seconds when they were built before)"
+step "building mmcv's ops for ${device^^} (6 to 16 min on 2 cores; seconds when they were built before)"
 try "building mmcv's ops failed" build_ops
 
 step 'installing mmdet_ext in editable mode'
