@@ -13,7 +13,11 @@ from mmdet.registry import MODELS
 from rich.table import Table
 
 from mmdet_ext.apis.benchmark import median_seconds
-from mmdet_ext.apis.equal_trainings import metrics_of_training, spread_between_seeds
+from mmdet_ext.apis.equal_trainings import (
+    metrics_of_training,
+    metrics_over_seeds,
+    spread_between_seeds,
+)
 from mmdet_ext.apis.models import load_model
 from mmdet_ext.apis.run import load_config
 from mmdet_ext.utils.configs import schedule_options
@@ -86,13 +90,15 @@ def ablate_attention(
     out_dir = Path(out_dir)
     results = {name: Variant(_layer(name)) for name in variants}
     options = dict(cfg_options or {}) | _budget(epochs, images)
-    for seed in seeds:  # outside, so that an interrupted ablation has compared all with few seeds
-        for name, variant in results.items():
-            config, choice = _config(variant.layer)
-            choice = {**options, **choice, 'randomness.seed': seed}
-            values = metrics_of_training(config, out_dir / f'{name}_seed{seed}', choice)
-            for metric in _METRICS:
-                variant.metrics[metric].append(values[metric])
+
+    def train(name: str, seed: int) -> dict[str, float]:
+        config, choice = _config(results[name].layer)
+        choice = {**options, **choice, 'randomness.seed': seed}
+        return metrics_of_training(config, out_dir / f'{name}_seed{seed}', choice)
+
+    kept = {metric: metric for metric in _METRICS}
+    for name, metrics in metrics_over_seeds(results, seeds, train, kept).items():
+        results[name].metrics = metrics
     _measure(results, options)
     write_whole(out_dir / 'results.json', json.dumps({k: vars(v) for k, v in results.items()}))
     write_whole(out_dir / 'results.png', png_of(plot_ablation(results)))

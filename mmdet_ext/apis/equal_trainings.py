@@ -1,7 +1,7 @@
 """Trainings on the same budget, to compare what differs between them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,37 @@ def metrics_of_training(
     metrics = {name: float(value) for name, value in found.items()}
     write_whole(folder / _RESULT, json.dumps({'key': key, 'metrics': metrics}))
     return metrics
+
+
+def metrics_over_seeds(
+    names: Iterable[str],
+    seeds: Sequence[int],
+    train: Callable[[str, int], Mapping[str, float]],
+    metrics: Mapping[str, str],
+) -> dict[str, dict[str, list[float]]]:
+    """Train each variant with each seed.
+
+    Args:
+        names: Of the variants.
+        seeds: Of the trainings.
+        train: Gives the metrics of a variant, by name, and seed.
+        metrics: What is kept: the names they get, and those that ``train`` gives them.
+
+    Returns:
+        For each variant these metrics, one value per seed.
+    """
+    results = {name: {metric: [] for metric in metrics} for name in names}
+    for seed in seeds:  # outside, so that an interrupted comparison has all with few seeds
+        for name, values in results.items():
+            found = train(name, seed)
+            for metric, key in metrics.items():
+                values[metric].append(found[key])
+    return results
+
+
+def folder_name(variant: str) -> str:
+    """A variant's name as part of a folder's: letters, digits, ``-`` and ``_``."""
+    return ''.join(letter if letter.isalnum() or letter == '-' else '_' for letter in variant)
 
 
 def spread_between_seeds(name: str, values: Sequence[Sequence[float]]) -> str:

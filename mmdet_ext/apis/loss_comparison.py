@@ -10,7 +10,12 @@ from typing import Any
 from mmdet.registry import MODELS
 from rich.table import Table
 
-from mmdet_ext.apis.equal_trainings import metrics_of_training, spread_between_seeds
+from mmdet_ext.apis.equal_trainings import (
+    folder_name,
+    metrics_of_training,
+    metrics_over_seeds,
+    spread_between_seeds,
+)
 from mmdet_ext.apis.run import load_config
 from mmdet_ext.utils.configs import schedule_options
 from mmdet_ext.utils.errors import did_you_mean
@@ -92,13 +97,14 @@ def compare_losses(
     options = schedule_options(epochs)
     if images is not None:
         options['train_dataloader.dataset.indices'] = images
-    for seed in seeds:  # outside, so that an interrupted comparison has all with few seeds
-        for variant, result in results.items():
-            folder = Path(out_dir, f'{slot}_{_file_name(variant)}_seed{seed}')
-            choice = {**options, 'randomness.seed': seed, **_loss_options(slot, result.loss)}
-            found = metrics_of_training(config, folder, choice, _TEST_OPTIONS)
-            for name, metric in METRICS.items():
-                result.metrics[name].append(found[metric])
+
+    def train(name: str, seed: int) -> dict[str, float]:
+        folder = Path(out_dir, f'{slot}_{folder_name(name)}_seed{seed}')
+        choice = {**options, 'randomness.seed': seed, **_loss_options(slot, results[name].loss)}
+        return metrics_of_training(config, folder, choice, _TEST_OPTIONS)
+
+    for name, metrics in metrics_over_seeds(results, seeds, train, METRICS).items():
+        results[name].metrics = metrics
     text = json.dumps({name: vars(result) for name, result in results.items()}, indent=1)
     write_whole(Path(out_dir, 'results.json'), text)
     return results
@@ -154,7 +160,3 @@ def _check_config(config: str, slot: str) -> None:
     evaluator = cfg.get('test_evaluator')
     if not isinstance(evaluator, dict) or evaluator.get('type') != 'CocoMetric':
         raise ValueError(f'the `test_evaluator` of {config} must be one CocoMetric.')
-
-
-def _file_name(name: str) -> str:
-    return ''.join(letter if letter.isalnum() or letter == '-' else '_' for letter in name)

@@ -8,7 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from mmdet_ext.apis.equal_trainings import metrics_of_training, spread_between_seeds
+from mmdet_ext.apis.equal_trainings import (
+    folder_name,
+    metrics_of_training,
+    metrics_over_seeds,
+    spread_between_seeds,
+)
 from mmdet_ext.datasets.surround_view.dataset import ensure_dataset
 from mmdet_ext.utils.configs import schedule_options
 from mmdet_ext.utils.errors import did_you_mean
@@ -18,8 +23,8 @@ from mmdet_ext.utils.tables import table_of
 CONFIG = 'ext/psd_yolo_sim_to_real.py'
 """Trains on synthetic strips and validates on real ones."""
 
-METRICS = ('precision', 'recall', 'f1', 'ap')
-"""Of points."""
+METRICS = {name: f'point/{name}' for name in ('precision', 'recall', 'f1', 'ap')}
+"""Metrics of ``ParkingSlotMetric`` by their names here."""
 
 _NOTHING = {
     'occupancy': (0, 0),
@@ -105,17 +110,16 @@ def ablate_scenes(
     Raises:
         ValueError: An unknown variant, or a folder with results of another budget.
     """
-    results = {name: {metric: [] for metric in METRICS} for name in _known(variants)}
-    for seed in seeds:  # outside, so that an interrupted ablation has compared all with few seeds
-        for name, values in results.items():
-            folder = Path(out_dir, ''.join(c if c.isalnum() else '_' for c in name))
-            ensure_dataset(
-                folder / 'data', {'train': images}, preset='strip_like', overrides=VARIANTS[name]
-            )
-            options = {**_options(folder / 'data', epochs), 'randomness.seed': seed}
-            found = metrics_of_training(CONFIG, folder / f'seed{seed}', options)
-            for metric in METRICS:
-                values[metric].append(found[f'point/{metric}'])
+
+    def train(name: str, seed: int) -> dict[str, float]:
+        folder = Path(out_dir, folder_name(name))
+        ensure_dataset(
+            folder / 'data', {'train': images}, preset='strip_like', overrides=VARIANTS[name]
+        )
+        options = {**_options(folder / 'data', epochs), 'randomness.seed': seed}
+        return metrics_of_training(CONFIG, folder / f'seed{seed}', options)
+
+    results = metrics_over_seeds(_known(variants), seeds, train, METRICS)
     write_whole(Path(out_dir, 'results.json'), json.dumps(results, indent=1))
     return results
 
@@ -131,12 +135,11 @@ def ablation_table(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Tabl
     """
     headings = ('precision', 'recall', 'F1', 'AP', 'change')
     table = table_of([('scenes with', 'left'), *((heading, 'right') for heading in headings)])
-    full = None
+    first = next(iter(results))
     for name, values in results.items():
-        means = [mean(values[metric]) for metric in METRICS]
-        change = '-' if full is None else f'{means[-1] - full:+.3f}'
-        full = means[-1] if full is None else full
-        table.add_row(name, *(f'{value:.3f}' for value in means), change)
+        change = mean(values['ap']) - mean(results[first]['ap'])
+        means = (f'{mean(values[metric]):.3f}' for metric in METRICS)
+        table.add_row(name, *means, '-' if name == first else f'{change:+.3f}')
     table.caption = spread_between_seeds('AP', [values['ap'] for values in results.values()])
     return table
 

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     with clear_errors():
         from rich.console import Console  # noqa: PLC0415 (--help answers at once)
 
-        from mmdet_ext.apis.scene_ablation import (  # noqa: PLC0415
+        from mmdet_ext.apis.scene_ablation import (  # noqa: PLC0415 (likewise)
             VARIANTS,
             ablate_scenes,
             ablation_table,

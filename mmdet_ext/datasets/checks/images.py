@@ -168,9 +168,7 @@ def image_paths(file: AnnotationFile, folder: str | Path) -> list[str]:
     Returns:
         One absolute path per entry of ``images``.
     """
-    folder = os.path.realpath(
-        folder
-    )  # `..` leads out of where a link points to, not of where it is
+    folder = os.path.realpath(folder)  # `..` leads out of where a link points to
     return [
         os.path.normpath(os.path.join(folder, str(image.get('file_name')))) for image in file.images
     ]
